@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// Interval: what attribution makes of two samples of a host.
+#ifndef VIRT_POWER_INTERVAL_HPP
+#define VIRT_POWER_INTERVAL_HPP
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "virt-power/reading.hpp"
+#include "virt-power/sample.hpp"
+
+namespace virt_power {
+
+/// How a zone's energy is divided. See docs/model.md.
+enum class Model {
+    HostShare,  ///< a domain's use over all use of the package
+    VmShare,    ///< a domain's use over the use of all domains
+};
+
+/// What becomes of static power, where it is known.
+enum class StaticPolicy {
+    Separate,      ///< a row of its own
+    Even,          ///< the same for each domain
+    Proportional,  ///< by the domains' use
+};
+
+/// What use was measured in.
+enum class Basis {
+    Cycles,
+    Time,      ///< CPU time, counted at context switches
+    ProcTime,  ///< CPU time from /proc: the fallback
+};
+
+enum class RowKind {
+    Domain,    ///< runs at the end of the interval
+    Departed,  ///< ended within it
+    Other,     ///< all domains that this client may not see, together
+    Host,      ///< the rest of the host
+    Static,
+};
+
+struct ZoneInterval {
+    std::string name;
+    std::string type;
+    std::optional<uint32_t> package;
+    std::string source;
+    bool counted = false;  ///< part of this interval's sum
+    /// Absent where it is not known over the whole interval; never for a counted one.
+    std::optional<uint64_t> energy_uj;
+
+    bool operator==(const ZoneInterval&) const = default;
+};
+
+struct ZoneEnergy {
+    uint32_t zone = 0;  ///< index into Interval::zones; only counted ones occur
+    uint64_t energy_uj = 0;
+
+    bool operator==(const ZoneEnergy&) const = default;
+};
+
+struct Row {
+    RowKind kind = RowKind::Domain;
+    std::string name;  ///< the domain's, else empty
+    std::string uuid;
+    std::optional<uint64_t> instance;
+    std::optional<uint64_t> energy_uj;   ///< absent where energy is not known
+    std::optional<double> energy_share;  ///< 0 to 1, of the counted zones' sum
+    std::optional<double> cpu_share;     ///< 0 to 1, of all CPUs of the host, as virt-top's %CPU
+    std::optional<uint64_t> cpu_time_ns;
+    std::optional<uint64_t> cycles;
+    std::vector<ZoneEnergy> zones;  ///< one per counted zone, in their order; empty without energy
+
+    bool operator==(const Row&) const = default;
+};
+
+/// In an interval with energy the rows add up to the counted zones, per zone
+/// and in total, to the microjoule.
+struct Interval {
+    std::string host;
+    /// What tables call the host where its name alone does not tell it from another; empty: its name.
+    std::string host_label;
+    std::string uri;
+    int64_t end_wall_ns = 0;   ///< client's CLOCK_REALTIME; the start is end - duration
+    uint64_t duration_ns = 0;  ///< by the host's CLOCK_BOOTTIME where it is known
+    std::optional<Basis> basis;
+    Model model = Model::HostShare;
+    StaticPolicy static_policy = StaticPolicy::Separate;
+    bool idle_included = true;  ///< static power is not known, hence inside the shares
+    EnergyStatus status = EnergyStatus::Ok;
+    std::string reason;  ///< why there is no energy; empty if there is
+    std::vector<ZoneInterval> zones;
+    std::vector<Row> rows;
+};
+
+}  // namespace virt_power
+
+#endif

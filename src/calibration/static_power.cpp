@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "static_power.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "calibration_file.hpp"
+#include "small_file.hpp"
+
+namespace virt_power {
+namespace {
+
+constexpr uint64_t look_period_ns = 1'000'000'000;
+
+}  // namespace
+
+Belief of_machine(std::string machine_id) {
+    return [mine = std::move(machine_id)](const Calibration& calibration) -> std::string {
+        if (mine.empty())
+            return "key 'machine_id': this machine has none in /etc/machine-id or /var/lib/dbus/machine-id";
+        if (calibration.machine_id.empty()) return "key 'machine_id': it is missing";
+        return calibration.machine_id == mine ? "" : "key 'machine_id': it is another machine's";
+    };
+}
+
+Belief of_host(std::string host) {
+    return [host = std::move(host)](const Calibration& calibration) -> std::string {
+        return calibration.host == host ? "" : "key 'host': it is another host's";
+    };
+}
+
+StaticPower::StaticPower(std::filesystem::path file, Belief belief, std::function<uint64_t()> now_ns)
+    : file_(std::move(file)), belief_(std::move(belief)), now_ns_(std::move(now_ns)) {}
+
+/// The change time too: a file that was edited in place, or may be read by now, is another one.
+std::optional<StaticPower::Identity> StaticPower::identify() const {
+    struct stat status {};
+    if (::stat(file_.c_str(), &status) != 0) return std::nullopt;
+    return Identity{status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec,
+                    status.st_ctim.tv_nsec};
+}
+
+void StaticPower::load(const Warn& warn) {
+    zones_.clear();
+    told_.clear();
+    Result<std::string> text = read_small_file(file_, max_calibration_size);
+    if (!text) {
+        if (text.error().kind != ErrorKind::Gone)
+            warn(fmt::format("{}; the file is ignored", text.error().message));
+        return;
+    }
+    const std::string name = file_.string();
+    std::optional<Calibration> calibration = parse_calibration(*text, name, warn);
+    if (!calibration) return;
+    if (std::string doubt = belief_(*calibration); !doubt.empty()) {
+        warn(fmt::format("{}: group [calibration], {}; the file is ignored", name, doubt));
+        return;
+    }
+    for (ZoneStatic& zone : calibration->zones) zones_[zone.name] = std::move(zone);
+}
+
+/// Only once energy is counted: before that, other zones may be yet to come.
+void StaticPower::tell_strays(const std::vector<ZoneReading>& zones, const Warn& warn) {
+    if (std::none_of(zones.begin(), zones.end(), [](const ZoneReading& zone) { return zone.counted; }))
+        return;
+    for (const auto& [name, known] : zones_) {
+        auto found = std::find_if(zones.begin(), zones.end(),
+                                  [&name = name](const ZoneReading& zone) { return zone.name == name; });
+        if (found != zones.end() && found->source == known.source) continue;
+        if (!told_.insert(name).second) continue;
+        warn(found == zones.end()
+                 ? fmt::format("{}: group [zone {}]: this host has no such zone; it is ignored",
+                               file_.string(), name)
+                 : fmt::format(
+                       "{}: group [zone {}], key 'source': energy is counted by {} now, not by {}; the "
+                       "group is ignored",
+                       file_.string(), name, found->source, known.source));
+    }
+}
+
+void StaticPower::add(std::vector<ZoneReading>& zones, const Warn& warn) {
+    std::lock_guard lock(mutex_);
+    uint64_t now_ns = now_ns_();
+    if (!looked_ns_ || now_ns - *looked_ns_ >= look_period_ns) {
+        looked_ns_ = now_ns;
+        std::optional<Identity> identity = identify();
+        if (identity != identity_) {
+            identity_ = identity;
+            load(warn);
+        }
+    }
+    if (zones_.empty()) return;
+    for (ZoneReading& zone : zones) {
+        auto known = zones_.find(zone.name);
+        if (known != zones_.end() && known->second.source == zone.source)
+            zone.static_uw = known->second.static_uw;
+    }
+    tell_strays(zones, warn);
+}
+
+}  // namespace virt_power

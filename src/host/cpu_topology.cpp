@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cpu_topology.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "kernel_file.hpp"
+
+namespace virt_power {
+
+int64_t CpuTopology::read_package_id(uint32_t cpu) const {
+    std::filesystem::path path =
+        root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) / "topology/physical_package_id";
+    Result<uint64_t> id = read_u64(path);
+    // Some architectures give -1 or nothing: then the host is one package.
+    return id && *id <= INT32_MAX ? static_cast<int64_t>(*id) : 0;
+}
+
+Result<bool> CpuTopology::refresh() {
+    Result<std::string> text = read_kernel_file(root_ / "sys/devices/system/cpu/online");
+    if (!text) return text.error();
+    if (*text == online_text_) return false;
+    Result<std::vector<uint32_t>> cpus = parse_cpu_list(*text);
+    if (!cpus) return cpus.error();
+
+    std::map<uint32_t, int64_t> id_of_cpu;
+    std::set<int64_t> ids;
+    for (uint32_t cpu : *cpus) ids.insert(id_of_cpu[cpu] = read_package_id(cpu));
+    for (int64_t id : ids)
+        if (!package_of_id(id)) package_ids_.push_back(id);
+    for (auto [cpu, id] : id_of_cpu) package_of_cpu_[cpu] = *package_of_id(id);
+    online_ = std::move(*cpus);
+    online_text_ = std::move(*text);
+    return true;
+}
+
+std::optional<uint32_t> CpuTopology::package_of_cpu(uint32_t cpu) const {
+    auto found = package_of_cpu_.find(cpu);
+    if (found == package_of_cpu_.end()) return std::nullopt;
+    return found->second;
+}
+
+std::optional<uint32_t> CpuTopology::package_of_id(int64_t physical_id) const {
+    auto found = std::find(package_ids_.begin(), package_ids_.end(), physical_id);
+    if (found == package_ids_.end()) return std::nullopt;
+    return static_cast<uint32_t>(found - package_ids_.begin());
+}
+
+}  // namespace virt_power

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// Which CPU is in which package.
+/// /sys/devices/system/cpu, Documentation/admin-guide/cputopology.rst
+#ifndef VIRT_POWER_HOST_CPU_TOPOLOGY_HPP
+#define VIRT_POWER_HOST_CPU_TOPOLOGY_HPP
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "virt-power/result.hpp"
+
+namespace virt_power {
+
+/// Packages get a dense index when they are first seen, in the order of their
+/// ids, and keep it; a CPU that goes offline keeps its package.
+class CpuTopology {
+public:
+    explicit CpuTopology(std::filesystem::path root) : root_(std::move(root)) {}
+
+    /// Reads the online mask and, where it changed, the packages. True if it
+    /// changed. Malformed, Gone: what was known before stays.
+    Result<bool> refresh();
+
+    [[nodiscard]] const std::vector<uint32_t>& online_cpus() const { return online_; }
+    /// physical_package_id by index.
+    [[nodiscard]] const std::vector<int64_t>& package_ids() const { return package_ids_; }
+    /// Index of a CPU's package, if it was ever seen online.
+    [[nodiscard]] std::optional<uint32_t> package_of_cpu(uint32_t cpu) const;
+    [[nodiscard]] std::optional<uint32_t> package_of_id(int64_t physical_id) const;
+
+private:
+    [[nodiscard]] int64_t read_package_id(uint32_t cpu) const;
+
+    std::filesystem::path root_;
+    std::string online_text_;
+    std::vector<uint32_t> online_;
+    std::vector<int64_t> package_ids_;
+    std::map<uint32_t, uint32_t> package_of_cpu_;
+};
+
+}  // namespace virt_power
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// Counts at each context switch, by a BPF program (bpf/cpu_usage.bpf.c), time
+/// and, where a PMU counts, cycles. bpf(2), perf_event_open(2).
+#ifndef VIRT_POWER_HOST_USAGE_COUNTER_BPF_HPP
+#define VIRT_POWER_HOST_USAGE_COUNTER_BPF_HPP
+
+#include <linux/perf_event.h>
+
+#include <functional>
+#include <memory>
+
+#include "cpu_topology.hpp"
+#include "perf_system.hpp"
+#include "usage_counter.hpp"
+
+namespace virt_power {
+
+struct BpfOptions {
+    std::filesystem::path root = "/";  ///< of /proc and /sys
+    /// What is read as cycles; tests without a PMU take a software event. Nothing: count time alone.
+    std::optional<PerfEvent> cycles = PerfEvent{PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, true};
+    std::function<void(std::string_view)> warn = [](std::string_view) {};
+};
+
+/// Unsupported: no BTF, lockdown, an old kernel; Denied: not root, or in a PID
+/// namespace, where pids are not the kernel's. The topology must outlive it;
+/// whoever owns both refreshes it.
+Result<std::unique_ptr<UsageCounter>> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options);
+
+/// True where KVM lends the PMU to guests: a pinned host event would take it
+/// from them, or not count while they run.
+bool kvm_mediates_pmu(const std::filesystem::path& root);
+
+}  // namespace virt_power
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "domain_registry.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace virt_power {
+
+std::string format_uuid(const Uuid& uuid) {
+    std::string text;
+    for (size_t n = 0; n < uuid.size(); n++) {
+        if (n == 4 || n == 6 || n == 8 || n == 10) text += '-';
+        fmt::format_to(std::back_inserter(text), "{:02x}", uuid[n]);
+    }
+    return text;
+}
+
+void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part) {
+    if (sum.size() < part.size()) sum.resize(part.size());
+    for (size_t n = 0; n < part.size(); n++) {
+        sum[n].time_ns += part[n].time_ns;
+        if (part[n].cycles) sum[n].cycles = sum[n].cycles.value_or(0) + *part[n].cycles;
+    }
+}
+
+DomainUsage domain_usage(const Uuid& uuid, const DomainRegistry::Running& domain, const OwnerUsage& used,
+                         UsageSource host_source) {
+    DomainUsage usage{domain.name, format_uuid(uuid), domain.process.instance(), used.packages, std::nullopt};
+    if (used.source != host_source) usage.usage_source = used.source;
+    return usage;
+}
+
+const DomainRegistry::Running* DomainRegistry::find(const Uuid& uuid) const {
+    auto found = running_.find(uuid);
+    return found == running_.end() ? nullptr : &found->second;
+}
+
+void DomainRegistry::depart(const Uuid& uuid, const OwnerUsage& used, UsageSource host_source,
+                            uint64_t now_ns) {
+    auto found = running_.find(uuid);
+    if (found == running_.end()) return;
+    add_usage(totals_, used.packages);
+    departed_.push_back({uuid, now_ns, domain_usage(uuid, found->second, used, host_source)});
+    running_.erase(found);
+    while (departed_.size() > limits_.keep_max) departed_.pop_front();
+}
+
+std::vector<Usage> DomainRegistry::departed_totals(size_t packages, bool with_cycles) const {
+    std::vector<Usage> totals = totals_;
+    totals.resize(std::max(packages, totals.size()));
+    for (Usage& usage : totals)
+        usage.cycles = with_cycles ? std::optional(usage.cycles.value_or(0)) : std::nullopt;
+    return totals;
+}
+
+const std::deque<DepartedDomain>& DomainRegistry::departed(uint64_t now_ns) {
+    while (!departed_.empty() && now_ns - departed_.front().ended_ns > limits_.keep_ns) departed_.pop_front();
+    return departed_;
+}
+
+}  // namespace virt_power

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// The domains that run, and what those used that ended.
+#ifndef VIRT_POWER_PLUGIN_DOMAIN_REGISTRY_HPP
+#define VIRT_POWER_PLUGIN_DOMAIN_REGISTRY_HPP
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "usage_counter.hpp"
+#include "virt-power/reading.hpp"
+
+namespace virt_power {
+
+using Uuid = std::array<unsigned char, 16>;
+
+std::string format_uuid(const Uuid& uuid);
+
+struct DepartedDomain {
+    Uuid uuid{};
+    uint64_t ended_ns = 0;
+    DomainUsage usage;
+};
+
+/// Threads: the caller's lock.
+class DomainRegistry {
+public:
+    struct Limits {
+        uint64_t keep_ns = 0;
+        size_t keep_max = 0;
+    };
+    struct Running {
+        std::string name;
+        Process process;
+        OwnerId owner = 0;
+    };
+
+    explicit DomainRegistry(Limits limits) : limits_(limits) {}
+
+    [[nodiscard]] const std::map<Uuid, Running>& running() const { return running_; }
+    [[nodiscard]] const Running* find(const Uuid& uuid) const;
+    void add(const Uuid& uuid, Running domain) { running_[uuid] = std::move(domain); }
+    /// Moves a domain to the departed ones with what it used.
+    void depart(const Uuid& uuid, const OwnerUsage& used, UsageSource host_source, uint64_t now_ns);
+
+    /// Totals of all that ever ended, by package index; at least this many packages.
+    [[nodiscard]] std::vector<Usage> departed_totals(size_t packages, bool with_cycles) const;
+    /// Those that ended lately, the latest last.
+    [[nodiscard]] const std::deque<DepartedDomain>& departed(uint64_t now_ns);
+
+private:
+    Limits limits_;
+    std::map<Uuid, Running> running_;
+    std::vector<Usage> totals_;
+    std::deque<DepartedDomain> departed_;
+};
+
+/// Adds one usage to another by package; cycles stay absent where either has none.
+void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part);
+
+/// A running domain's figures as they travel.
+DomainUsage domain_usage(const Uuid& uuid, const DomainRegistry::Running& domain, const OwnerUsage& used,
+                         UsageSource host_source);
+
+}  // namespace virt_power
+
+#endif

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The C ABI: checks what it is given, catches what is thrown, and leaves the
+// work to the engine.
+#include <fmt/format.h>
+
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+
+#include "calibration_file.hpp"
+#include "power_engine.hpp"
+#include "power_pmu.hpp"
+#include "powercap.hpp"
+#include "reading_codec.hpp"
+#include "small_file.hpp"
+#include "static_power.hpp"
+#include "usage_counter_bpf.hpp"
+#include "usage_counter_proc.hpp"
+#include "virt-power/host_power_plugin.h"
+
+using namespace virt_power;
+
+/// A coarse reading stands this long.
+static constexpr uint64_t coarse_interval_ns = 10'000'000'000;
+static constexpr uint64_t ns_per_s = 1'000'000'000;
+
+struct HostPowerSnapshot {
+    std::shared_ptr<const Snapshot> snapshot;
+    const char* status = "error";
+    std::optional<uint64_t> interval_ns;
+};
+
+struct HostPower {
+    Log log;
+    Config config;
+    std::unique_ptr<PowerEngine> engine;
+    std::mutex coarse_mutex;
+    std::shared_ptr<const Snapshot> coarse;
+    uint64_t coarse_ns = 0;
+};
+
+namespace {
+
+Uuid to_uuid(const unsigned char* bytes) {
+    Uuid uuid{};
+    std::memcpy(uuid.data(), bytes, uuid.size());
+    return uuid;
+}
+
+/// No exception crosses the ABI.
+template <typename T, typename Function>
+T guarded(HostPower* power, T failed, Function function) noexcept {
+    try {
+        return function();
+    } catch (const std::exception& exception) {
+        try {
+            if (power) power->log(LogLevel::Error, exception.what());
+        } catch (...) {  // NOLINT(bugprone-empty-catch): nothing is left to tell it to
+        }
+    } catch (...) {  // NOLINT(bugprone-empty-catch)
+    }
+    return failed;
+}
+
+/// One line for the daemon's log, whatever a file held that the message quotes.
+std::string printable(std::string_view message) {
+    constexpr size_t longest = 500;
+    std::string line;
+    for (char c : message.substr(0, longest)) {
+        auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte >= 0x7f)
+            line += fmt::format("\\x{:02x}", byte);
+        else
+            line += c;
+    }
+    return line;
+}
+
+HostPowerLogLevel to_level(LogLevel level) {
+    switch (level) {
+        case LogLevel::Debug:
+            return HOST_POWER_LOG_DEBUG;
+        case LogLevel::Info:
+            return HOST_POWER_LOG_INFO;
+        case LogLevel::Warning:
+            return HOST_POWER_LOG_WARN;
+        case LogLevel::Error:
+            break;
+    }
+    return HOST_POWER_LOG_ERROR;
+}
+
+/// The counter that was asked for; the fallback where that cannot be had.
+std::unique_ptr<UsageCounter> make_counter(const Config& config, bool privileged, const CpuTopology& topology,
+                                           const Log& log) {
+    std::string reason = "host-power.conf says so";
+    if (config.counter != CounterChoice::Proc) {
+        reason = "a session daemon loads no BPF";
+        if (privileged) {
+            BpfOptions options;
+            options.warn = [log](std::string_view message) { log(LogLevel::Warning, message); };
+            Result<std::unique_ptr<UsageCounter>> counter =
+                make_bpf_usage_counter(topology, std::move(options));
+            if (counter) return std::move(*counter);
+            reason = counter.error().message;
+        }
+    }
+    bool wished = config.counter == CounterChoice::Proc || !privileged;
+    log(wished ? LogLevel::Info : LogLevel::Warning,
+        fmt::format("CPU use is counted from /proc, which loses what a domain uses at its end: {}", reason));
+    return std::make_unique<ProcUsageCounter>("/", topology, read_process_clock);
+}
+
+EngineOptions engine_options(const Config& config, const std::filesystem::path& config_dir, bool privileged,
+                             const Log& log) {
+    EngineOptions options;
+    options.modelled = config.modelled;
+    options.model = config.model;
+    options.log = log;
+    // Another root than the kernel's is a test's: its joules are no host's.
+    bool simulated = config.root != "/";
+    if (simulated) options.source_prefix = "simulated-";
+    bool perf = config.perf && privileged && !simulated;
+    options.discover = [config, perf](const Warn& warn) {
+        Sensors sensors;
+        if (config.powercap) sensors = discover_powercap(config.root, warn);
+        if (perf)
+            for (auto& sensor : discover_power_pmu(config.root, PerfSystem::kernel(), warn))
+                sensors.push_back(std::move(sensor));
+        return sensors;
+    };
+    auto static_power = std::make_shared<StaticPower>(config_dir / calibration_file_name,
+                                                      of_machine(read_machine_id("/")), boottime_ns);
+    options.add_static = [static_power](std::vector<ZoneReading>& zones, const Warn& warn) {
+        static_power->add(zones, warn);
+    };
+    return options;
+}
+
+HostPower* open_power(const HostPowerOptions* options) {
+    if (!options || options->struct_size < sizeof(HostPowerOptions) || !options->log || !options->config_dir)
+        return nullptr;
+    auto power = std::make_unique<HostPower>();
+    power->log = [log = options->log, opaque = options->log_opaque](LogLevel level,
+                                                                    std::string_view message) {
+        log(opaque, to_level(level), printable(message).c_str());
+    };
+    return guarded<HostPower*>(power.get(), nullptr, [&] {
+        const Log& log = power->log;
+        const std::filesystem::path config_dir = options->config_dir;
+        power->config = load_config(config_dir / "host-power.conf",
+                                    [&log](std::string_view message) { log(LogLevel::Warning, message); });
+        bool privileged = options->privileged != 0;
+        auto topology = std::make_unique<CpuTopology>("/");
+        if (Result<bool> read = topology->refresh(); !read) {
+            log(LogLevel::Error, read.error().message);
+            return static_cast<HostPower*>(nullptr);
+        }
+        auto counter = make_counter(power->config, privileged, *topology, log);
+        DomainRegistry::Limits limits{power->config.keep_seconds * ns_per_s, power->config.keep_max};
+        auto usage =
+            std::make_unique<UsageKeeper>(std::move(topology), std::move(counter), limits, boottime_ns);
+        power->engine = std::make_unique<PowerEngine>(
+            std::move(usage), engine_options(power->config, config_dir, privileged, log));
+        return power.release();
+    });
+}
+
+void close_power(HostPower* power) {
+    guarded(power, 0, [&] {
+        delete power;
+        return 0;
+    });
+}
+
+int domain_started(HostPower* power, const unsigned char* uuid, const char* name, int64_t pid) {
+    if (!power || !uuid || !name || pid <= 0) return -1;
+    return guarded(power, -1, [&] {
+        Result<Process> process = find_process("/", static_cast<pid_t>(pid));
+        Status started = process ? power->engine->usage().domain_started(to_uuid(uuid), name, *process)
+                                 : Status(process.error());
+        if (started) return 0;
+        power->log(LogLevel::Warning, fmt::format("domain {} (process {}) is not counted: {}", name, pid,
+                                                  started.error().message));
+        return -1;
+    });
+}
+
+void domain_stopped(HostPower* power, const unsigned char* uuid) {
+    if (!power || !uuid) return;
+    guarded(power, 0, [&] {
+        power->engine->usage().domain_stopped(to_uuid(uuid));
+        return 0;
+    });
+}
+
+/// One reading in ten seconds for all read-only connections together.
+std::shared_ptr<const Snapshot> coarse_snapshot(HostPower& power) {
+    std::lock_guard lock(power.coarse_mutex);
+    uint64_t now_ns = boottime_ns();
+    if (!power.coarse || now_ns - power.coarse_ns >= coarse_interval_ns) {
+        power.coarse = power.engine->snapshot();
+        power.coarse_ns = now_ns;
+    }
+    return power.coarse;
+}
+
+void fill(HostPowerSnapshot& result, HostPower& power, bool read_only) {
+    ReadOnlyRule rule = read_only ? power.config.read_only : ReadOnlyRule::Full;
+    if (rule == ReadOnlyRule::Deny) {
+        result.status = "denied";
+        return;
+    }
+    if (rule == ReadOnlyRule::Coarse) result.interval_ns = coarse_interval_ns;
+    result.snapshot = rule == ReadOnlyRule::Coarse ? coarse_snapshot(power) : power.engine->snapshot();
+    if (!result.snapshot || !result.snapshot->valid)
+        result.snapshot.reset();
+    else
+        result.status = result.snapshot->any_counted() ? "ok" : "no-source";
+}
+
+HostPowerSnapshot* take_snapshot(HostPower* power, uint32_t flags) {
+    if (!power) return nullptr;
+    auto* result = new (std::nothrow) HostPowerSnapshot;
+    if (!result) return nullptr;
+    guarded(power, 0, [&] {
+        fill(*result, *power, (flags & HOST_POWER_SNAPSHOT_READ_ONLY) != 0);
+        return 0;
+    });
+    return result;
+}
+
+void free_snapshot(HostPowerSnapshot* snapshot) { delete snapshot; }
+
+const char* snapshot_status(const HostPowerSnapshot* snapshot) {
+    return snapshot ? snapshot->status : "error";
+}
+
+struct ToHostPower {
+    HostPowerValue& value;
+
+    HostPowerType operator()(int32_t number) const { return value.i = number, HOST_POWER_INT; }
+    HostPowerType operator()(uint32_t number) const { return value.ui = number, HOST_POWER_UINT; }
+    HostPowerType operator()(int64_t number) const { return value.l = number, HOST_POWER_LLONG; }
+    HostPowerType operator()(uint64_t number) const { return value.ul = number, HOST_POWER_ULLONG; }
+    HostPowerType operator()(double number) const { return value.d = number, HOST_POWER_DOUBLE; }
+    HostPowerType operator()(bool flag) const { return value.b = flag ? 1 : 0, HOST_POWER_BOOLEAN; }
+    HostPowerType operator()(const std::string& text) const {
+        return value.s = text.c_str(), HOST_POWER_STRING;
+    }
+};
+
+ParamSink to_sink(HostPowerEmit emit, void* opaque) {
+    return [emit, opaque, text = std::string()](std::string_view name, const ParamValue& param) mutable {
+        HostPowerValue value{};
+        HostPowerType type = std::visit(ToHostPower{value}, param);
+        text.assign(name);
+        return emit(opaque, text.c_str(), type, &value) == 0;
+    };
+}
+
+int emit_host(const HostPowerSnapshot* snapshot, HostPowerVisible visible, HostPowerEmit emit, void* opaque) {
+    if (!snapshot || !snapshot->snapshot || !visible || !emit) return 0;
+    return guarded(nullptr, -1, [&] {
+        HostReading host = snapshot->snapshot->host;
+        host.interval_ns = snapshot->interval_ns;
+        for (const DepartedDomain& domain : snapshot->snapshot->departed)
+            if (visible(opaque, domain.uuid.data(), domain.usage.name.c_str()) == 1)
+                host.departed.push_back(domain.usage);
+        return encode_host(host, to_sink(emit, opaque)) ? 0 : -1;
+    });
+}
+
+int emit_domain(const HostPowerSnapshot* snapshot, const unsigned char* uuid, HostPowerEmit emit,
+                void* opaque) {
+    if (!snapshot || !snapshot->snapshot || !uuid || !emit) return 0;
+    return guarded(nullptr, -1, [&] {
+        auto found = snapshot->snapshot->domains.find(to_uuid(uuid));
+        if (found == snapshot->snapshot->domains.end()) return 0;
+        return encode_domain(found->second, to_sink(emit, opaque)) ? 0 : -1;
+    });
+}
+
+constexpr HostPowerPlugin plugin = {
+    HOST_POWER_PLUGIN_ABI_VERSION,
+    sizeof(HostPowerPlugin),
+    open_power,
+    close_power,
+    domain_started,
+    domain_stopped,
+    take_snapshot,
+    free_snapshot,
+    snapshot_status,
+    emit_host,
+    emit_domain,
+};
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const HostPowerPlugin* host_power_plugin(void);
+extern "C" const HostPowerPlugin* host_power_plugin(void) { return &plugin; }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "reading_codec.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace virt_power {
+namespace {
+
+/// Writes names into one buffer, so that a reading of many domains allocates little.
+class Emitter {
+public:
+    explicit Emitter(const ParamSink& sink) : sink_(sink) {}
+
+    template <typename... Args>
+    void put(const ParamValue& value, fmt::format_string<Args...> name, Args&&... args) {
+        if (stopped_) return;
+        name_.clear();
+        fmt::format_to(std::back_inserter(name_), name, std::forward<Args>(args)...);
+        stopped_ = !sink_(std::string_view(name_.data(), name_.size()), value);
+    }
+
+    [[nodiscard]] bool finished() const { return !stopped_; }
+
+private:
+    const ParamSink& sink_;
+    fmt::memory_buffer name_;
+    bool stopped_ = false;
+};
+
+std::string usage_source_name(UsageSource source) { return source == UsageSource::Bpf ? "bpf" : "proc"; }
+
+uint32_t size_of(size_t size) { return static_cast<uint32_t>(size); }
+
+void put_usages(Emitter& out, std::string_view prefix, const std::vector<Usage>& usages) {
+    for (size_t n = 0; n < usages.size(); n++) {
+        out.put(usages[n].time_ns, "{}package.{}.time", prefix, n);
+        if (usages[n].cycles) out.put(*usages[n].cycles, "{}package.{}.cycles", prefix, n);
+    }
+}
+
+void put_package(Emitter& out, size_t n, const PackageReading& package) {
+    out.put(static_cast<int32_t>(package.id), "energy.package.{}.id", n);
+    out.put(package.host.time_ns, "energy.package.{}.host.time", n);
+    if (package.host.cycles) out.put(*package.host.cycles, "energy.package.{}.host.cycles", n);
+    out.put(package.vms.time_ns, "energy.package.{}.vms.time", n);
+    if (package.vms.cycles) out.put(*package.vms.cycles, "energy.package.{}.vms.cycles", n);
+}
+
+void put_zone(Emitter& out, size_t n, const ZoneReading& zone) {
+    out.put(zone.name, "energy.zone.{}.name", n);
+    out.put(zone.type, "energy.zone.{}.type", n);
+    if (zone.package) out.put(*zone.package, "energy.zone.{}.package", n);
+    out.put(zone.source, "energy.zone.{}.source", n);
+    out.put(zone.counted, "energy.zone.{}.counted", n);
+    out.put(zone.gaps, "energy.zone.{}.gaps", n);
+    if (zone.energy_uj) out.put(*zone.energy_uj, "energy.zone.{}.energy", n);
+    if (zone.static_uw) out.put(*zone.static_uw, "energy.zone.{}.static", n);
+}
+
+void put_departed(Emitter& out, size_t n, const DomainUsage& domain) {
+    out.put(domain.name, "energy.departed.{}.name", n);
+    out.put(domain.uuid, "energy.departed.{}.uuid", n);
+    out.put(domain.instance, "energy.departed.{}.instance", n);
+    put_usages(out, fmt::format("energy.departed.{}.", n), domain.packages);
+}
+
+}  // namespace
+
+bool encode_host(const HostReading& host, const ParamSink& sink) {
+    Emitter out(sink);
+    out.put(host.epoch, "energy.host.epoch");
+    out.put(host.time_ns, "energy.host.time");
+    out.put(usage_source_name(host.usage_source), "energy.host.usage");
+    if (host.cycles_gaps) out.put(*host.cycles_gaps, "energy.host.cycles.gaps");
+    if (host.interval_ns) out.put(*host.interval_ns, "energy.host.interval");
+    if (host.vm_count) out.put(*host.vm_count, "energy.host.domains");
+    out.put(size_of(host.packages.size()), "energy.package.count");
+    for (size_t n = 0; n < host.packages.size(); n++) put_package(out, n, host.packages[n]);
+    out.put(size_of(host.zones.size()), "energy.zone.count");
+    for (size_t n = 0; n < host.zones.size(); n++) put_zone(out, n, host.zones[n]);
+    put_usages(out, "energy.departed.", host.departed_totals);
+    out.put(size_of(host.departed.size()), "energy.departed.count");
+    for (size_t n = 0; n < host.departed.size(); n++) put_departed(out, n, host.departed[n]);
+    return out.finished();
+}
+
+bool encode_domain(const DomainUsage& domain, const ParamSink& sink) {
+    Emitter out(sink);
+    out.put(domain.instance, "energy.instance");
+    if (domain.usage_source) out.put(usage_source_name(*domain.usage_source), "energy.usage");
+    put_usages(out, "energy.", domain.packages);
+    return out.finished();
+}
+
+}  // namespace virt_power

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "usage_counter_bpf.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "clock.hpp"
+#include "domain_cgroup.hpp"
+#include "kernel_file.hpp"
+#include "usage_counter_proc.hpp"
+
+namespace virt_power {
+namespace {
+
+constexpr uint64_t ms = 1'000'000;
+using std::chrono::milliseconds;
+
+void sleep_ms(int64_t time_ms) { std::this_thread::sleep_for(milliseconds(time_ms)); }
+
+/// A process that spins, with one thread or more, until it is destroyed.
+class Spinner {
+public:
+    explicit Spinner(int threads = 1, int cpu = -1) : pid_(::fork()) {
+        if (pid_ != 0) return;
+        if (cpu >= 0) {
+            cpu_set_t set;
+            CPU_ZERO(&set);
+            CPU_SET(static_cast<size_t>(cpu), &set);
+            ::sched_setaffinity(0, sizeof(set), &set);
+        }
+        for (int n = 1; n < threads; n++)
+            std::thread([] {
+                for (;;) asm volatile("");
+            }).detach();
+        for (;;) asm volatile("");
+    }
+    ~Spinner() { end(); }
+    Spinner(const Spinner&) = delete;
+    Spinner& operator=(const Spinner&) = delete;
+
+    void end() {
+        if (pid_ <= 0) return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+        pid_ = 0;
+    }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    [[nodiscard]] Process process() const { return *find_process("/", pid_); }
+    [[nodiscard]] uint64_t cpu_ns() const { return *read_process_clock(pid_); }
+
+private:
+    pid_t pid_;
+};
+
+class BpfUsage : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_TRUE(topology_.refresh());
+        BpfOptions options;
+        // A clock that ticks in nanoseconds stands in for cycles: the same code with a known truth.
+        options.cycles = PerfEvent{PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true};
+        auto made = make_bpf_usage_counter(topology_, options);
+        if (!made) GTEST_SKIP() << made.error().message;
+        counter_ = std::move(*made);
+    }
+
+    UsageReading read() { return *counter_->read(); }
+    static Usage sum(const std::vector<Usage>& packages) {
+        Usage sum{0, 0};
+        for (const Usage& package : packages) {
+            sum.time_ns += package.time_ns;
+            *sum.cycles += package.cycles.value_or(0);
+        }
+        return sum;
+    }
+    Usage owner(OwnerId id) { return sum(read().owners.at(id).packages); }
+    static uint64_t steal_ns() {
+        std::ifstream file("/proc/stat");
+        std::string word;
+        uint64_t value = 0;
+        file >> word;
+        for (int field = 0; field < 8; field++) file >> value;
+        return value * tick_ns();
+    }
+    static uint64_t busy_ns() {
+        Result<std::string> text = read_kernel_file("/proc/stat", 1 << 20);
+        auto busy = parse_proc_stat(*text);
+        uint64_t sum = 0;
+        for (auto [cpu, ns] : *busy) sum += ns;
+        return sum;
+    }
+
+    /// What is counted of owner 1, and the kernel's figure just before and just after:
+    /// this process may be kept waiting in between.
+    struct Look {
+        uint64_t kernel_before_ns, counted_ns, kernel_after_ns, stolen_ns;
+    };
+    Look look(const Spinner& spinner) {
+        Look look{};
+        look.kernel_before_ns = spinner.cpu_ns();
+        look.counted_ns = owner(1).time_ns;
+        look.kernel_after_ns = spinner.cpu_ns();
+        look.stolen_ns = steal_ns();
+        return look;
+    }
+    static void expect_agreement(const Look& before, const Look& after) {
+        uint64_t counted_ns = after.counted_ns - before.counted_ns;
+        uint64_t slack_ns = counted_ns / 100 + 5 * ms + after.stolen_ns - before.stolen_ns;
+        EXPECT_LE(after.kernel_before_ns - before.kernel_after_ns, counted_ns + slack_ns);
+        EXPECT_LE(counted_ns, after.kernel_after_ns - before.kernel_before_ns + slack_ns);
+    }
+
+    CpuTopology topology_{"/"};
+    std::unique_ptr<UsageCounter> counter_;
+};
+
+void expect_within(uint64_t value, uint64_t wanted, double share, uint64_t slack) {
+    double bound = static_cast<double>(wanted) * share + static_cast<double>(slack);
+    EXPECT_NEAR(static_cast<double>(value), static_cast<double>(wanted), bound);
+}
+
+TEST_F(BpfUsage, agrees_with_the_kernels_own_run_time_of_all_threads) {
+    Spinner spinner(3);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    Look before = look(spinner);
+    sleep_ms(1500);
+    Look after = look(spinner);
+    EXPECT_GT(after.counted_ns - before.counted_ns, 100 * ms);
+    expect_agreement(before, after);
+}
+
+TEST_F(BpfUsage, a_task_that_spins_alone_is_counted_up_to_the_moment_of_reading) {
+    Spinner spinner(1, 0);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    Look before = look(spinner);
+    for (int n = 0; n < 10; n++) {
+        sleep_ms(50);
+        Look after = look(spinner);
+        expect_agreement(before, after);
+        before = after;
+    }
+}
+
+TEST_F(BpfUsage, cycles_and_time_of_one_slice_belong_together) {
+    Spinner spinner(2);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    uint64_t longest_ns = boottime_ns();
+    UsageReading before = read();
+    uint64_t shortest_ns = boottime_ns();
+    sleep_ms(1000);
+    shortest_ns = boottime_ns() - shortest_ns;
+    UsageReading after = read();
+    longest_ns = boottime_ns() - longest_ns;
+    ASSERT_TRUE(after.cycles_gaps);
+    EXPECT_EQ(*after.cycles_gaps, *before.cycles_gaps);
+    Usage then = sum(before.owners.at(1).packages);
+    Usage now = sum(after.owners.at(1).packages);
+    expect_within(*now.cycles - *then.cycles, now.time_ns - then.time_ns, 0.01, 2 * ms);
+    // The event counts in idle too, and idle cycles are the rest's: together they are the clock.
+    uint64_t all = *now.cycles - *then.cycles + *sum(after.rest).cycles - *sum(before.rest).cycles;
+    size_t cpus = topology_.online_cpus().size();
+    EXPECT_GE(all + all / 100, shortest_ns * cpus);
+    EXPECT_LE(all - all / 100, longest_ns * cpus);
+}
+
+TEST_F(BpfUsage, owners_and_rest_add_up_to_the_busy_time_of_the_cpus) {
+    Spinner spinner(2);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    UsageReading before = read();
+    uint64_t busy = busy_ns();
+    uint64_t stolen_ns = steal_ns();
+    sleep_ms(3000);
+    UsageReading after = read();
+    busy = busy_ns() - busy;
+    stolen_ns = steal_ns() - stolen_ns;
+    uint64_t counted_ns = sum(after.rest).time_ns - sum(before.rest).time_ns +
+                          sum(after.owners.at(1).packages).time_ns -
+                          sum(before.owners.at(1).packages).time_ns;
+    expect_within(counted_ns, busy, 0.01, 2 * tick_ns() * topology_.online_cpus().size() + stolen_ns);
+}
+
+TEST_F(BpfUsage, what_is_stopped_uses_nothing) {
+    Spinner spinner;
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ::kill(spinner.pid(), SIGSTOP);
+    sleep_ms(50);
+    uint64_t before_ns = owner(1).time_ns;
+    sleep_ms(500);
+    EXPECT_LT(owner(1).time_ns - before_ns, 5 * ms);
+}
+
+TEST_F(BpfUsage, an_owner_counts_from_zero_and_keeps_its_last_instant) {
+    Spinner spinner;
+    sleep_ms(300);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    EXPECT_LT(owner(1).time_ns, 50 * ms);
+    sleep_ms(300);
+    uint64_t kernel_ns = spinner.cpu_ns();
+    spinner.end();
+    std::optional<OwnerUsage> last = counter_->remove(1);
+    ASSERT_TRUE(last);
+    EXPECT_GT(sum(last->packages).time_ns, 20 * ms);
+    EXPECT_LT(sum(last->packages).time_ns, kernel_ns + 100 * ms);
+    EXPECT_FALSE(counter_->remove(1));
+    Spinner next;
+    ASSERT_TRUE(counter_->add(2, next.process()));
+    EXPECT_LT(owner(2).time_ns, 50 * ms) << "a slot that is used again starts from zero";
+}
+
+TEST_F(BpfUsage, a_process_with_another_start_is_refused) {
+    Spinner spinner;
+    Process other = spinner.process();
+    other.start_ticks += 5;
+    EXPECT_EQ(counter_->add(1, other).error().kind, ErrorKind::Gone);
+}
+
+/// Takes a CPU of this machine away for a moment, so it has to be asked for.
+TEST_F(BpfUsage, a_cpu_that_was_offline_between_two_readings_counts_cycles_again) {
+    if (!std::getenv("VIRT_POWER_TEST_HOTPLUG")) GTEST_SKIP() << "VIRT_POWER_TEST_HOTPLUG is not set";
+    uint64_t gaps = *read().cycles_gaps;
+    std::ofstream("/sys/devices/system/cpu/cpu1/online") << 0 << std::endl;
+    sleep_ms(100);
+    std::ofstream("/sys/devices/system/cpu/cpu1/online") << 1 << std::endl;
+    Spinner spinner(1, 1);
+    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    sleep_ms(200);
+    uint64_t mended = *read().cycles_gaps;
+    EXPECT_GT(mended, gaps);
+    sleep_ms(50);
+    mended = *read().cycles_gaps;  // a slice in which the event was opened may end only now
+    Usage before = owner(1);
+    sleep_ms(300);
+    EXPECT_EQ(*read().cycles_gaps, mended);
+    Usage after = owner(1);
+    expect_within(*after.cycles - *before.cycles, after.time_ns - before.time_ns, 0.01, 2 * ms);
+}
+
+TEST_F(BpfUsage, a_helper_in_the_domains_cgroup_is_the_domains) {
+    Result<std::string> mounts = read_kernel_file("/proc/self/mounts", 1 << 20);
+    std::string mount = mounts ? parse_cgroup2_mount(*mounts) : "";
+    if (mount.empty()) GTEST_SKIP() << "no cgroup hierarchy of version 2 is mounted";
+    std::filesystem::path domain =
+        std::filesystem::path(mount) / "machine" / fmt::format("qemu-{}-helper.libvirt-qemu", ::getpid());
+    std::error_code error;
+    std::filesystem::create_directories(domain / "emulator", error);
+    if (error) GTEST_SKIP() << "cannot make a cgroup: " << error.message();
+    {
+        Spinner qemu;
+        Spinner helper;
+        std::ofstream(domain / "emulator/cgroup.procs") << qemu.pid() << std::endl;
+        ::kill(qemu.pid(), SIGSTOP);
+        ASSERT_TRUE(counter_->add(1, qemu.process()));
+        std::ofstream(domain / "emulator/cgroup.procs") << helper.pid() << std::endl;
+        Look before = look(helper);
+        sleep_ms(500);
+        expect_agreement(before, look(helper));
+        (void)counter_->remove(1);
+    }
+    std::filesystem::remove(domain / "emulator", error);
+    std::filesystem::remove(domain, error);
+    std::filesystem::remove(domain.parent_path(), error);
+}
+
+}  // namespace
+}  // namespace virt_power

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests that start and end, daemons that restart: nothing twice, nothing lost."""
+
+import concurrent.futures
+import os
+import signal
+import time
+
+from lab.guest import HALT, SPIN_ALL, SPIN_ONE
+from live import (MODELLED, NS, LiveTest, Run, RunningVirtPower, Sample, assert_rows_add_up, new_daemon, process_time, row,
+                  wait_for)
+
+
+class Departed(LiveTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stays = cls.guest("stays", HALT)
+
+    def test_a_guest_that_came_and_went_with_no_client_is_booked_once(self):
+        before = Sample(self.daemon)
+        guest = self.guest("gone", SPIN_ONE)
+        time.sleep(5)
+        spent = process_time(guest.pid)
+        begun = time.monotonic_ns()
+        self.destroy(guest)
+        ending = time.monotonic_ns() - begun
+        after = Sample(self.daemon)
+        mine = {key: value for key, value in after.departed().items() if key[0] == guest.uuid}
+        self.assertEqual(1, len(mine))
+        used = next(iter(mine.values()))
+        self.assertGreaterEqual(used, spent * 0.99)
+        self.assertLess(used, spent + ending + NS // 2)
+        self.assertEqual(used, after.departed_total() - before.departed_total())
+        later = Sample(self.daemon)
+        self.assertEqual(after.departed(), later.departed())
+        self.assertEqual(after.departed_total(), later.departed_total())
+
+    def test_started_again_it_has_a_new_instance_from_zero(self):
+        first = self.guest("again", SPIN_ONE)
+        time.sleep(3)
+        before = Sample(self.daemon)
+        instance = before.by_uuid[first.uuid]["energy.instance"]
+        self.destroy(first)
+        second = self.own_guest("again", SPIN_ONE, uuid=first.uuid)
+        after = Sample(self.daemon)
+        self.assertEqual(first.uuid, second.uuid)
+        self.assertNotEqual(instance, after.by_uuid[first.uuid]["energy.instance"])
+        self.assertLess(after.domain(first.uuid), before.domain(first.uuid))
+        self.assertIn((first.uuid, instance), after.departed())
+
+    def test_virt_power_books_a_guest_that_ended_between_two_samples_once(self):
+        with RunningVirtPower("--delay", "8", "--count", "2", uri=self.daemon.uri) as client:
+            time.sleep(0.5)  # its first sample
+            guest = self.guest("brief", SPIN_ONE)
+            time.sleep(3)
+            spent = process_time(guest.pid)
+            self.destroy(guest)
+            first = client.next()
+            second = client.next()
+        booked = row(first, kind="departed", uuid=guest.uuid)
+        self.assertIsNotNone(booked, first)
+        self.assertGreaterEqual(booked["cpu_time_ns"], spent * 0.99)
+        self.assertLess(booked["cpu_time_ns"], spent + NS)
+        self.assertIsNone(row(second, uuid=guest.uuid))
+        for interval in (first, second):
+            assert_rows_add_up(self, interval)
+
+    def test_virt_power_books_a_guest_started_between_two_samples_from_its_start(self):
+        with RunningVirtPower("--delay", "5", "--count", "1", uri=self.daemon.uri) as client:
+            time.sleep(0.5)
+            guest = self.own_guest("fresh", SPIN_ONE)
+            interval = client.next()
+        used = row(interval, kind="domain", uuid=guest.uuid)["cpu_time_ns"]
+        self.assertGreater(used, NS)
+        self.assertLess(used, interval["duration_ns"])
+        assert_rows_add_up(self, interval)
+
+
+class KeepingDeparted(LiveTest):
+    power_conf = {**MODELLED, "departed": {"keep_seconds": 2, "keep_max": 2}}
+
+    def test_names_go_after_their_time_and_totals_stay(self):
+        self.own_guest("stays", HALT)
+        guest = self.guest("gone", HALT)
+        self.destroy(guest)
+        sample = Sample(self.daemon)
+        self.assertIn(guest.uuid, [uuid for uuid, _ in sample.departed()])
+        total = sample.departed_total()
+        time.sleep(2.5)
+        sample = Sample(self.daemon)
+        self.assertEqual({}, sample.departed())
+        self.assertEqual(total, sample.departed_total())
+
+    def test_no_more_names_than_configured_and_the_totals_have_all(self):
+        self.own_guest("stays", HALT)
+        before = Sample(self.daemon).departed_total()
+        gone = []
+        for index in range(3):
+            guest = self.guest(f"g{index}", HALT)
+            self.destroy(guest)
+            gone.append(guest.uuid)
+        sample = Sample(self.daemon)
+        names = [uuid for uuid, _ in sample.departed()]
+        self.assertLessEqual(len(names), 2)
+        self.assertNotIn(gone[0], names)
+        self.assertGreaterEqual(sample.departed_total() - before, sum(sample.departed().values()))
+
+
+class OneReading(LiveTest):
+    """A call waits for each guest that is just being started, and what it gives is of one instant all the same."""
+
+    HOOK = """#!/bin/sh
+[ "$1 $2" = "{name} prepare" ] || exit 0
+: >{stem}.waits
+while ! [ -e {stem}.goes-on ]; do sleep 0.05; done
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = new_daemon(cls.power_conf)
+        cls.guests = {}
+        cls.stem = f"{cls.daemon.dir}/slow"
+        os.mkdir(f"{cls.daemon.conf}/hooks")
+        path = f"{cls.daemon.conf}/hooks/qemu"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(cls.HOOK.format(name=Run.lab.name("slow"), stem=cls.stem))
+        os.chmod(path, 0o755)
+        cls.daemon.start()
+
+    def test_a_guest_that_started_while_the_call_waited_for_another_one_has_its_record(self):
+        self.own_guest("stays", HALT)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            slow = pool.submit(self.own_guest, "slow", HALT)
+            wait_for(lambda: os.path.exists(f"{self.stem}.waits"), 20, "the hook runs")
+            call = pool.submit(Sample, self.daemon)
+            time.sleep(0.5)
+            started = self.own_guest("started", SPIN_ONE)
+            time.sleep(0.5)
+            waited = not call.done()
+            with open(f"{self.stem}.goes-on", "wb"):
+                pass
+            slow.result()
+            sample = call.result()
+        self.assertTrue(waited, "the call did not wait: this tests nothing")
+        self.assertIn("energy.instance", sample.by_uuid.get(started.uuid, {}))
+        seen = sum(sample.domain(uuid) for uuid in sample.by_uuid)
+        self.assertEqual(sample.host("vms.time"), seen + sample.departed_total())
+
+
+class DaemonRestart(LiveTest):
+    def setUp(self):
+        self.spins = self.own_guest("spins", SPIN_ALL, vcpus=2)
+        self.halts = self.own_guest("halts", HALT)
+
+    def found_again(self):
+        """The first sample in which the daemon has all its guests again: it looks for them meanwhile."""
+        def look():
+            sample = Sample(self.daemon)
+            return sample if all("energy.instance" in values for _, values in sample.records) else None
+        return wait_for(look, 10, "guests are found again")
+
+    def check_restart(self, number):
+        before = Sample(self.daemon)
+        self.daemon.restart(number)
+        after = self.found_again()
+        for guest in (self.spins, self.halts):
+            self.assertEqual(guest.pid, self.daemon.guest_pid(guest))
+            os.kill(guest.pid, 0)
+            self.assertEqual(before.by_uuid[guest.uuid]["energy.instance"],
+                             after.by_uuid[guest.uuid]["energy.instance"])
+        self.assertNotEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+
+    def test_killed_and_restarted_guests_run_on_as_the_same_instances_in_a_new_epoch(self):
+        self.check_restart(signal.SIGKILL)
+
+    def test_ended_and_restarted_guests_run_on_as_the_same_instances_in_a_new_epoch(self):
+        self.check_restart(signal.SIGTERM)
+
+    def test_after_a_restart_all_threads_are_counted(self):
+        """Where counting began before the thread existed is no excuse afterwards."""
+        time.sleep(2)
+        self.daemon.restart(signal.SIGKILL)
+        self.found_again()
+        before = process_time(self.spins.pid), Sample(self.daemon), process_time(self.spins.pid)
+        time.sleep(3)
+        after = process_time(self.spins.pid), Sample(self.daemon), process_time(self.spins.pid)
+        counted = after[1].domain(self.spins.uuid) - before[1].domain(self.spins.uuid)
+        self.assertGreaterEqual(counted, (after[0] - before[2]) * 0.99)
+        self.assertLessEqual(counted, (after[2] - before[0]) * 1.01)
+
+    def test_virt_power_over_a_killed_daemon_shows_no_negative_and_no_spike(self):
+        with RunningVirtPower("--delay", "1", uri=self.daemon.uri) as client:
+            client.next()
+            client.next()
+            self.daemon.stop(signal.SIGKILL)
+            time.sleep(1.5)
+            self.daemon.start()
+            wait_for(lambda: client.next()["rows"] and client.lines[-1]["zones"], 30, "intervals go on")
+            client.next()
+            client.finish()
+        cpus = os.sysconf("SC_NPROCESSORS_ONLN")
+        watts = MODELLED["modelled"]["idle_watts"] + cpus * MODELLED["modelled"]["busy_cpu_watts"]
+        for interval in client.lines:
+            assert_rows_add_up(self, interval)
+            for entry in interval["rows"]:
+                for key in ("energy_uj", "cpu_time_ns", "power_w", "energy_share", "cpu_share"):
+                    self.assertGreaterEqual(entry.get(key) or 0, 0)
+                self.assertLessEqual(entry.get("cpu_time_ns") or 0, interval["duration_ns"] * cpus * 1.02)
+                self.assertLessEqual(entry.get("power_w") or 0, watts * 1.02)
+        self.assertTrue(client.errors.strip(), "it says that the daemon went away")

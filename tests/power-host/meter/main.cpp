@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// Measures VMs in three ways at the same instants: by the plugin, into a recording that
+/// `virt-power replay` reads; by what other monitors read, and by the simulated machine's truth,
+/// into lines of JSON. Does what it is told on standard input, a command a line, and answers
+/// each with a line "ok":
+///
+///     start UUID NAME PID     a VM runs
+///     stop UUID               it has ended
+///     sample                  measure
+///     pause MILLISECONDS      wait, and look meanwhile where the threads of the VMs are
+///     restart                 close the plugin and open it again, as a daemon's restart does
+///     end                     finish the recording
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "plugin.hpp"
+#include "raw_inputs.hpp"
+#include "virt-power/recording.hpp"
+#include "vm_cycles.hpp"
+
+namespace virt_power {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds look_period{100};
+constexpr int most_tries = 50;
+
+/// By the clock of HostReading::time_ns.
+uint64_t now_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void check(const Status& status) {
+    if (!status) throw std::runtime_error(status.error().message);
+}
+
+class Meter {
+public:
+    Meter(const std::string& plugin, const std::string& config, const std::string& recording,
+          const std::string& raw)
+        : plugin_(plugin, config), raw_(raw) {
+        Result<std::unique_ptr<Recorder>> created =
+            Recorder::create(recording, {"power-host-meter", milliseconds{1000}, {""}}, {.overwrite = true});
+        if (!created) throw std::runtime_error(created.error().message);
+        recorder_ = *std::move(created);
+        if (!raw_) throw std::runtime_error(raw + ": cannot be written");
+    }
+
+    void run(const std::string& line) {
+        std::istringstream words(line);
+        std::string command;
+        words >> command;
+        if (command == "start")
+            start(words);
+        else if (command == "stop")
+            stop(words);
+        else if (command == "sample")
+            sample();
+        else if (command == "pause")
+            pause(words);
+        else if (command == "restart")
+            plugin_.restart(vms_);
+        else if (command == "end")
+            check(recorder_->finish());
+        else
+            throw std::runtime_error("'" + line + "' is no command");
+    }
+
+private:
+    void start(std::istream& words) {
+        Vm vm;
+        if (!(words >> vm.uuid >> vm.name >> vm.pid))
+            throw std::runtime_error("start needs UUID, NAME and PID");
+        plugin_.start(vm);
+        cycles_.emplace(vm.uuid, vm.pid);
+        vms_.push_back(vm);
+    }
+
+    void stop(std::istream& words) {
+        std::string uuid;
+        words >> uuid;
+        std::erase_if(vms_, [&](const Vm& vm) {
+            if (vm.uuid == uuid) plugin_.stop(vm);
+            return vm.uuid == uuid;
+        });
+        cycles_.erase(uuid);
+    }
+
+    /// The truth is taken before and after the plugin's reading, whose time says where between them it lies.
+    /// The others' inputs follow at once.
+    void sample() {
+        nlohmann::json line;
+        Sample taken;
+        std::string before;
+        for (int tries = 0; tries < most_tries; tries++) {
+            before = truth_text();
+            uint64_t begun_ns = now_ns();
+            taken = plugin_.sample(vms_);
+            if (!taken.reading || taken.reading->time_ns >= begun_ns) break;
+            // The plugin's thread was kept from the CPU for so long that it gave its last reading again.
+        }
+        std::string after = truth_text();
+        line["truth"] = {truth(before), truth(after)};
+        if (taken.reading) line["reading_ns"] = taken.reading->time_ns;
+        line["monotonic_ns"] = steady_clock::now().time_since_epoch().count();
+        line["zones"] = powercap_zones();
+        line["cpu_ticks"] = cpu_ticks();
+        line["packages"] = packages();
+        line["vms"] = nlohmann::json::object();
+        for (const Vm& vm : vms_) {
+            nlohmann::json& entry = line["vms"][vm.name];
+            entry = {{"pid", vm.pid}, {"threads", threads_of(vm.pid)}, {"residence", residence_.of(vm.pid)}};
+            if (std::optional<uint64_t> count = cycles_.at(vm.uuid).read()) entry["cycles"] = *count;
+        }
+        line["process_ticks"] = process_ticks();
+        raw_ << line.dump() << std::endl;
+        check(recorder_->add(0, taken));
+        if (!begun_) check(recorder_->started());
+        begun_ = true;
+        check(recorder_->tick());
+    }
+
+    void pause(std::istream& words) {
+        int64_t length = 0;
+        words >> length;
+        steady_clock::time_point end = steady_clock::now() + milliseconds(length);
+        while (steady_clock::now() < end) {
+            for (const Vm& vm : vms_) residence_.look(vm.pid);
+            std::this_thread::sleep_until(std::min(end, steady_clock::now() + look_period));
+        }
+    }
+
+    Plugin plugin_;
+    std::ofstream raw_;
+    std::unique_ptr<Recorder> recorder_;
+    bool begun_ = false;
+    std::vector<Vm> vms_;
+    std::map<std::string, VmCycles> cycles_;
+    Residence residence_;
+};
+
+}  // namespace
+}  // namespace virt_power
+
+int main(int argc, char** argv) {
+    if (argc != 5) {
+        std::fputs("usage: power-host-meter PLUGIN.so CONFIG-DIRECTORY RECORDING RAW\n", stderr);
+        return 2;
+    }
+    try {
+        virt_power::Meter meter(argv[1], argv[2], argv[3], argv[4]);
+        for (std::string line; std::getline(std::cin, line);) {
+            meter.run(line);
+            std::cout << "ok" << std::endl;
+        }
+    } catch (const std::exception& exception) {
+        std::fprintf(stderr, "power-host-meter: %s\n", exception.what());
+        return 1;
+    }
+    return 0;
+}

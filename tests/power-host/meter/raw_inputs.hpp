@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// What other monitors read: /proc, powercap. And the simulated machine's truth.
+#ifndef VIRT_POWER_POWER_HOST_METER_RAW_INPUTS_HPP
+#define VIRT_POWER_POWER_HOST_METER_RAW_INPUTS_HPP
+
+#include <sys/types.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace virt_power {
+
+/// Where a process's threads were when they were looked at: {tid: {cpu: times}}.
+class Residence {
+public:
+    void look(pid_t pid);
+    [[nodiscard]] nlohmann::json of(pid_t pid) const;
+
+private:
+    std::map<pid_t, std::map<long, std::map<std::string, uint64_t>>> seen_;
+};
+
+/// The threads of a process: [{tid, comm, ticks, cpu}], ticks being utime + stime.
+nlohmann::json threads_of(pid_t pid);
+
+/// {pid: utime + stime} of all processes, as Kepler adds them up.
+nlohmann::json process_ticks();
+
+/// The lines of /proc/stat that are about CPUs: {name: [ticks]}.
+nlohmann::json cpu_ticks();
+
+/// powercap zones: [{name, path, energy_uj, max_uj}], as in sysfs.
+nlohmann::json powercap_zones();
+
+/// physical_package_id of each CPU that is online: {cpu: package}.
+nlohmann::json packages();
+
+/// The truth of the simulated machine (module/README.md), empty where there is none.
+std::string truth_text();
+/// Null for an empty one. Of threads, only those whose comm begins with vhost: they work for a VM
+/// without being its own.
+nlohmann::json truth(const std::string& text);
+
+}  // namespace virt_power
+
+#endif

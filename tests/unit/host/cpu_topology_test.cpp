@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cpu_topology.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fake_root.hpp"
+
+namespace virt_power {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(CpuTopology, gives_packages_a_dense_index) {
+    FakeRoot root;
+    root.cpus("0-3", {0, 3, 0, 3});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_THAT(topology.package_ids(), ElementsAre(0, 3));
+    EXPECT_EQ(topology.package_of_cpu(1), 1U);
+    EXPECT_EQ(topology.package_of_cpu(2), 0U);
+    EXPECT_EQ(topology.package_of_id(3), 1U);
+    EXPECT_EQ(topology.package_of_cpu(9), std::nullopt);
+}
+
+TEST(CpuTopology, tells_when_the_online_cpus_change) {
+    FakeRoot root;
+    root.cpus("0-1", {0, 1});
+    CpuTopology topology(root.path());
+    EXPECT_TRUE(*topology.refresh());
+    EXPECT_FALSE(*topology.refresh());
+    root.cpus("0", {0});
+    EXPECT_TRUE(*topology.refresh());
+    EXPECT_THAT(topology.online_cpus(), ElementsAre(0));
+}
+
+TEST(CpuTopology, a_cpu_that_went_offline_keeps_its_package) {
+    FakeRoot root;
+    root.cpus("0-1", {0, 1});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    root.cpus("0", {0});
+    root.remove("sys/devices/system/cpu/cpu1");
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_EQ(topology.package_of_cpu(1), 1U);
+    EXPECT_THAT(topology.package_ids(), ElementsAre(0, 1));
+}
+
+TEST(CpuTopology, a_package_that_comes_later_goes_to_the_end) {
+    FakeRoot root;
+    root.cpus("1", {0, 5});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    root.cpus("0-1", {0, 5});
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_THAT(topology.package_ids(), ElementsAre(5, 0));
+}
+
+TEST(CpuTopology, keeps_what_it_knew_when_the_mask_cannot_be_read) {
+    FakeRoot root;
+    root.cpus("0-1", {0, 0});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    root.file("sys/devices/system/cpu/online", "garbage");
+    EXPECT_FALSE(topology.refresh());
+    EXPECT_THAT(topology.online_cpus(), ElementsAre(0, 1));
+}
+
+}  // namespace
+}  // namespace virt_power

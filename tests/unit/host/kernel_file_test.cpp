@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "kernel_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fake_root.hpp"
+
+namespace virt_power {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(KernelFile, reads_a_number_with_its_newline) {
+    FakeRoot root;
+    root.file("n", "262143328850\n");
+    Result<uint64_t> value = read_u64(root.path() / "n");
+    ASSERT_TRUE(value);
+    EXPECT_EQ(*value, 262143328850U);
+}
+
+TEST(KernelFile, names_the_path_of_what_is_wrong) {
+    FakeRoot root;
+    root.file("bad", "12x\n").file("empty", "").file("long", std::string(5000, '1'));
+    EXPECT_THAT(read_u64(root.path() / "bad").error().message, HasSubstr("/bad: '12x' is not a number"));
+    EXPECT_EQ(read_u64(root.path() / "empty").error().kind, ErrorKind::Malformed);
+    EXPECT_THAT(read_u64(root.path() / "long").error().message, HasSubstr("longer than"));
+    Result<uint64_t> gone = read_u64(root.path() / "gone");
+    EXPECT_EQ(gone.error().kind, ErrorKind::Gone);
+    EXPECT_THAT(gone.error().message, HasSubstr("/gone"));
+}
+
+TEST(KernelFile, knows_no_other_form_of_a_number) {
+    for (const char* text : {"", "-1", "+1", "0x10", "1 2", "18446744073709551616", "1.5"})
+        EXPECT_FALSE(parse_u64(text)) << text;
+    EXPECT_EQ(*parse_u64("18446744073709551615"), UINT64_MAX);
+}
+
+TEST(KernelFile, reads_lists_of_cpus) {
+    EXPECT_THAT(*parse_cpu_list("0-3,8\n"), ElementsAre(0, 1, 2, 3, 8));
+    EXPECT_THAT(*parse_cpu_list("5"), ElementsAre(5));
+    EXPECT_THAT(*parse_cpu_list("\n"), IsEmpty());
+    for (const char* text : {"3-1", "a", "0-", "-2", "0-99999999", "1,,2"})
+        EXPECT_FALSE(parse_cpu_list(text)) << text;
+}
+
+}  // namespace
+}  // namespace virt_power
