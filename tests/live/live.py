@@ -24,7 +24,7 @@ MODELLED = {"sources": {"powercap": "false", "perf": "false", "modelled": "true"
 
 
 class Run:
-    """Of this process: set once by configure()."""
+    """Of this process: set by configure(), for each attempt anew."""
 
     lab = None
     build = ""
@@ -33,9 +33,10 @@ class Run:
 
 
 def configure(lab, build):
+    if Run.lab is None:
+        libvirt.registerErrorHandler(lambda *_: None, None)
+        libvirt.virEventRegisterDefaultImpl()
     Run.lab, Run.build = lab, build
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    libvirt.virEventRegisterDefaultImpl()
 
 
 def plugin_dir():

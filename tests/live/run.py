@@ -5,6 +5,7 @@ One line for each test, as lab/report.py says.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -17,6 +18,14 @@ from lab.daemon import Lab  # noqa: E402
 from lab.signals import Signalled, catch_signals  # noqa: E402
 
 
+@contextlib.contextmanager
+def a_lab(prefix, build):
+    """What the tests find in live.Run."""
+    with Lab(prefix) as lab:
+        live.configure(lab, build)
+        yield
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/live/run.py")
     parser.add_argument("--prefix", required=True, help="of the patched libvirt")
@@ -26,9 +35,8 @@ def main():
     arguments = parser.parse_args()
     catch_signals()
     try:
-        with Lab(arguments.prefix) as lab:
-            live.configure(lab, arguments.build)
-            return report.run(report.in_directory(HERE), lambda name: arguments.only in name, arguments.verbose)
+        return report.run(report.in_directory(HERE), lambda name: arguments.only in name, arguments.verbose,
+                          lambda: a_lab(arguments.prefix, arguments.build))
     except Signalled as signalled:
         return 128 + signalled.number
 

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import tempfile
 
 from lab.build import TOP
 from lab.guest import HALT, SPIN_ONE
@@ -47,6 +48,10 @@ class GuestsGoOn(LiveTest):
         self.addCleanup(self.daemon.stop)
         return self.daemon
 
+    def plugin_dir(self):
+        """An empty one, another at each attempt."""
+        return tempfile.mkdtemp(prefix="plugin-", dir=Run.lab.dir)
+
     def warnings(self):
         return [line for line in self.daemon.logs().splitlines()
                 if (": warning :" in line or ": error :" in line) and "plugin" in line]
@@ -66,8 +71,7 @@ class GuestsGoOn(LiveTest):
 
     def make_plugin(self, abi="HOST_POWER_PLUGIN_ABI_VERSION", size="sizeof(HostPowerPlugin)",
                     symbol="host_power_plugin"):
-        directory = f"{Run.lab.dir}/plugin-{self.id().rpartition('.')[2][:40]}"
-        os.mkdir(directory)
+        directory = self.plugin_dir()
         with open(f"{directory}/plugin.c", "w", encoding="ascii") as file:
             file.write(PLUGIN)
         subprocess.run(["cc", "-shared", "-fPIC", f"-I{TOP}/include", f"-DABI={abi}", f"-DSIZE={size}",
@@ -75,14 +79,11 @@ class GuestsGoOn(LiveTest):
         return directory
 
     def test_no_plugin_file(self):
-        directory = f"{Run.lab.dir}/plugin-none"
-        os.mkdir(directory)
-        self.start(directory)
+        self.start(self.plugin_dir())
         self.check_runs_without_energy(r"host-power\.so")
 
     def test_a_file_that_is_no_plugin(self):
-        directory = f"{Run.lab.dir}/plugin-text"
-        os.mkdir(directory)
+        directory = self.plugin_dir()
         with open(f"{directory}/host-power.so", "w", encoding="ascii") as file:
             file.write("not a shared object\n")
         self.start(directory)

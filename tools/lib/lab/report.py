@@ -2,10 +2,11 @@
 """Tests of unittest as lines: "ok NAME", "not ok NAME" or "skip NAME: reason".
 
 A machine that is not alone on its host can stand still for seconds, which no bound in a test foresees: so the class of a test that
-failed is run once more after all others, and that is said ("again NAME", and why it failed the first time). Only what fails both
-times is "not ok".
+failed is run once more after all others, in surroundings of its own, and that is said ("again NAME", and why it failed the first
+time). Only what fails both times is "not ok".
 """
 
+import contextlib
 import time
 import unittest
 
@@ -78,16 +79,22 @@ def in_directory(directory):
     return lambda: unittest.defaultTestLoader.discover(directory, top_level_dir=directory)
 
 
-def run(find, wanted, verbose):
-    """All tests that are found and whose name pleases; a last line, which counts them; a status for the caller."""
+def run(find, wanted, verbose, surroundings=contextlib.nullcontext):
+    """All tests that are found and whose name pleases; a last line, which counts them; a status for the caller.
+
+    Each attempt runs within surroundings(), a context manager: nothing that the first one left is in the second one's way."""
     def attempt(failure_word, wanted):
         reporter = Reporter(verbose, failure_word)
-        unittest.TestSuite(test for test in flatten(find()) if wanted(test.id())).run(reporter)
+        with surroundings():
+            unittest.TestSuite(test for test in flatten(find()) if wanted(test.id())).run(reporter)
         return reporter
 
     first = attempt("again", wanted)
-    second = attempt("not ok", lambda name: any(is_of_class(name, failed) for failed in first.failed))
-    words = list({**first.words, **second.words}.values())
+    words = first.words
+    if first.failed:
+        second = attempt("not ok", lambda name: any(is_of_class(name, failed) for failed in first.failed))
+        words = {**words, **second.words}
+    words = list(words.values())
     passed, failed = words.count("ok"), words.count("not ok")
     print(f"{passed} passed, {failed} failed, {words.count('skip')} skipped, {len(first.failed)} tried again", flush=True)
     return 1 if failed or not passed else 0
