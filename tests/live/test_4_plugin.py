@@ -7,7 +7,7 @@ import tempfile
 
 from lab.build import TOP
 from lab.guest import HALT, SPIN_ONE
-from live import ENERGY, LiveTest, Run, Sample, json_lines, new_daemon, records, row, virt_power
+from live import LiveTest, Run, Sample, json_lines, new_daemon, records, row, virt_power
 
 # A table that is right but for what a test breaks.
 PLUGIN = """

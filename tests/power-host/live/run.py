@@ -7,6 +7,7 @@ One line for each test, as tools/lib/lab/report.py says.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -38,13 +39,17 @@ def main():
     def wanted(name):
         return arguments.only in name and (arguments.prefix or not name.startswith(OF_THE_DAEMON))
 
-    catch_signals()
-    try:
+    @contextlib.contextmanager
+    def a_lab():
         with Lab(arguments.prefix) as lab:
             lab.patience = PATIENCE
             live.configure(lab, arguments.build)
             Run.build, Run.prefix, Run.lab = arguments.build, arguments.prefix, lab
-            return report.run(report.in_directory(HERE), wanted, arguments.verbose)
+            yield
+
+    catch_signals()
+    try:
+        return report.run(report.in_directory(HERE), wanted, arguments.verbose, a_lab)
     except Signalled as signalled:
         return 128 + signalled.number
 
