@@ -18,6 +18,11 @@
 
 struct ph_model model;
 
+/* Each core once, in the order of the CPUs. */
+#define for_each_core(core, number)                                                                                    \
+	for_each_cpu(number, &model.covered)                                                                           \
+		if (((core) = &model.cpus[number].own_core)->leads)
+
 /* One clock for all CPUs, safe wherever the scheduler is; BPF's bpf_ktime_get_ns() is the same. */
 u64 model_clock_ns(void)
 {
@@ -89,18 +94,17 @@ static void charge_static(struct ph_package *package, u64 now)
  */
 unsigned long model_lock_all(u64 *now_ns)
 {
+	struct ph_core *core;
 	unsigned long flags;
 	unsigned int number;
 	u64 now;
 
 	local_irq_save(flags);
-	for_each_cpu(number, &model.covered)
-		if (model.cpus[number].own_core.leads)
-			raw_spin_lock(&model.cpus[number].own_core.lock);
+	for_each_core(core, number)
+		raw_spin_lock(&core->lock);
 	now = model_clock_ns();
-	for_each_cpu(number, &model.covered)
-		if (model.cpus[number].own_core.leads)
-			charge_core(&model.cpus[number].own_core, now);
+	for_each_core(core, number)
+		charge_core(core, now);
 	for (number = 0; number < model.nr_packages; number++)
 		charge_static(&model.packages[number], now);
 	if (now_ns)
@@ -110,11 +114,11 @@ unsigned long model_lock_all(u64 *now_ns)
 
 void model_unlock_all(unsigned long flags)
 {
+	struct ph_core *core;
 	unsigned int number;
 
-	for_each_cpu(number, &model.covered)
-		if (model.cpus[number].own_core.leads)
-			raw_spin_unlock(&model.cpus[number].own_core.lock);
+	for_each_core(core, number)
+		raw_spin_unlock(&core->lock);
 	local_irq_restore(flags);
 }
 

@@ -346,10 +346,20 @@ class PowerHost:
                                                  f"status=0; {commands}; exit $status"], check=False)
         self._count(title, status, text)
 
-    def program(self, title, *argv):
-        """Outside of the machine; its end tells."""
-        status, text = self.context.step(title, argv, check=False)
-        self._count(title, status, text + (f"\nok {title}\n" if status == 0 else ""))
+    def accuracy(self, *arguments):
+        """Its end tells. Like other tests it has a second attempt, since a machine that stands still moves counts apart."""
+        argv = [f"{POWER_HOST}/accuracy", "--build", self.context.plain, *arguments]
+        status, text = self.context.step("power host: accuracy", argv, check=False)
+        if status != 0:
+            self.again.append("accuracy\n    " + tail(text, 5).replace("\n", "\n    "))
+            status, text = self.context.step("power host: accuracy, second attempt", argv, check=False)
+        self._count("accuracy", status, text + ("\nok accuracy\n" if status == 0 else ""))
+
+    def runner(self):
+        """Tests of the runner itself, outside of the machine."""
+        status, text = self.context.step("power host: the runner", ["/usr/bin/python3", "-B", f"{POWER_HOST}/selftest_runner.py"],
+                                         check=False)
+        self._count("the runner", status, text)
 
     def outcome(self):
         if self.failed:
@@ -369,7 +379,7 @@ def check_power_host(context):
     host.boot(first, selftest, [*live, "--prefix", context.prefix(build.LIBVIRT)])
     if not context.everything:
         host.boot(second, selftest)
-        host.program("accuracy --quick", f"{POWER_HOST}/accuracy", "--quick", "--build", context.plain)
+        host.accuracy("--quick")
         return host.outcome()
     for config in (line.split()[0] for line in listed.splitlines()):
         if config != first:
@@ -377,8 +387,8 @@ def check_power_host(context):
     for version in build.VERSIONS:
         if version != build.LIBVIRT:
             host.boot(first, [*live, "--prefix", context.prefix(version), "--only", "chain"])
-    host.program("power host: the runner", "/usr/bin/python3", "-B", f"{POWER_HOST}/selftest_runner.py")
-    host.program("accuracy", f"{POWER_HOST}/accuracy", "--build", context.plain)
+    host.runner()
+    host.accuracy()
     return host.outcome()
 
 
