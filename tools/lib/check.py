@@ -43,7 +43,7 @@ def chosen(arguments):
             sys.exit(f"check: no suite '{name}'; there are: {' '.join(known)}")
     if arguments.only:
         return [suite for suite in suites.ALL if suite.name in arguments.only]
-    return [suite for suite in suites.ALL if not (arguments.quick and suite.slow) and (arguments.all or not suite.long)]
+    return [suite for suite in suites.ALL if not (arguments.quick and suite.slow)]
 
 
 def check(arguments):
@@ -77,7 +77,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.list:
         for suite in suites.ALL:
-            print(f"{suite.name:14} {suite.title}{' (not with --quick)' if suite.slow else ' (with --all)' if suite.long else ''}")
+            print(f"{suite.name:14} {suite.title}{' (not with --quick)' if suite.slow else ''}")
         return 0
     catch_signals()
     try:

@@ -21,6 +21,7 @@ from lab.daemon import Lab  # noqa: E402
 from lab.signals import Signalled, catch_signals  # noqa: E402
 
 OF_THE_DAEMON = "test_5_chain."
+QUICK = ("test_1_zones.", "test_2_usage.Usage.", "test_4_unprivileged.", OF_THE_DAEMON)
 PATIENCE = 5  # an emulated machine is so much slower
 
 
@@ -29,6 +30,7 @@ def main():
     parser.add_argument("--build", required=True, help="this project's build directory")
     parser.add_argument("--prefix", default="", help="of a patched libvirt; without it, those tests alone that need no daemon")
     parser.add_argument("--only", default="", metavar="TEXT", help="tests with this in their name")
+    parser.add_argument("--quick", action="store_true", help="without faults and CPUs that go and come")
     parser.add_argument("--verbose", action="store_true", help="how long each took")
     arguments = parser.parse_args()
     if "POWER_HOST_CONFIG" not in os.environ:
@@ -37,7 +39,8 @@ def main():
     from host import Run
 
     def wanted(name):
-        return arguments.only in name and (arguments.prefix or not name.startswith(OF_THE_DAEMON))
+        return (arguments.only in name and (arguments.prefix or not name.startswith(OF_THE_DAEMON)) and
+                (not arguments.quick or name.startswith(QUICK)))
 
     @contextlib.contextmanager
     def a_lab():

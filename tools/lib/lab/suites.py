@@ -51,7 +51,6 @@ class Suite:
     title: str
     run: Callable
     slow: bool = False  # not with --quick
-    long: bool = False  # with --all only, or by its name
 
 
 class Context:
@@ -368,19 +367,20 @@ class PowerHost:
 
 
 def check_power_host(context):
-    """Two machines and a little of the accuracy table; with --all every machine, every libvirt and all of it."""
+    """One machine and a little of the accuracy table; with --all every machine, every libvirt and all of it."""
     if reason := power_host_is_impossible(context):
         return Outcome(not_run=reason)
     host = PowerHost(context)
     selftest = [f"{POWER_HOST}/selftest/run.py"]
     live = [f"{POWER_HOST}/live/run.py", "--build", context.plain]
     listed = subprocess.run([f"{POWER_HOST}/run", "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    first, second = "two-packages", "one-package"
-    host.boot(first, selftest, [*live, "--prefix", context.prefix(build.LIBVIRT)])
+    first = "two-packages"
+    chain = ["--prefix", context.prefix(build.LIBVIRT)]
     if not context.everything:
-        host.boot(second, selftest)
+        host.boot(first, [*selftest, "--quick"], [*live, *chain, "--quick"])
         host.accuracy("--quick")
         return host.outcome()
+    host.boot(first, selftest, [*live, *chain])
     for config in (line.split()[0] for line in listed.splitlines()):
         if config != first:
             host.boot(config, selftest, live)
@@ -405,7 +405,7 @@ ALL = [
     Suite("live", "real daemon, real guests", functools.partial(check_live, version="11.3.0")),
     Suite("live-9.0.0", "the same with libvirt 9.0.0", functools.partial(check_live, version="9.0.0"), slow=True),
     Suite("faults", "daemons and guests that fail, for a short while", check_faults),
-    Suite("power-host", "a simulated machine with energy counters", check_power_host, long=True),
+    Suite("power-host", "a simulated machine with energy counters", check_power_host),
     Suite("bench", "tests/bench with few guests", check_bench),
     Suite("tidy", "clang-tidy", check_tidy, slow=True),
 ]
