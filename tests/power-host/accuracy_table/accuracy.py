@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,16 @@ import report  # noqa: E402
 import scenarios  # noqa: E402
 import table  # noqa: E402
 from lab.build import PLAIN, build_dir  # noqa: E402
+from lab.signals import Signalled, catch_signals, default_signals  # noqa: E402
 
 TARGETS = ("src/plugin/host-power.so", "tools/virt-power/virt-power", "tests/power-host/meter/power-host-meter")
 SECONDS, QUICK_SECONDS = 10.0, 4.0
 BOOT_S, SCENARIO_S = 120, 90  # that a boot and a scenario may take beside what it measures
-# Of host-share where the model is linear in cycles: mean of the absolute errors. A short run is noisier.
-BOUND, QUICK_BOUND = 0.02, 0.03
+SECONDS_MOST = 3600.0
+# Of host-share where the model is linear in cycles: the mean of the absolute errors, and the largest. A short run is noisier.
+BOUNDS, QUICK_BOUNDS = (0.01, 0.03), (0.03, 0.10)
+# An error of so little energy, and of so small a part of the largest VM's, is none: a VM that halts draws next to nothing.
+LEAST_UJ, LEAST_SHARE = 100_000, 0.005
 
 
 class AccuracyError(Exception):
@@ -45,6 +50,12 @@ def parse(argv):
     options = parser.parse_args(argv)
     if options.docs and (options.scenario or options.quick):
         parser.error("--docs is of all scenarios")
+    if options.seconds is not None and not 1 <= options.seconds <= SECONDS_MOST:
+        parser.error(f"--seconds takes 1 to {SECONDS_MOST:g}")
+    if options.measured and options.results:
+        parser.error("--from measures nothing that --results could keep")
+    if options.measured and not os.path.isdir(options.measured):
+        parser.error(f"--from {options.measured}: there is no such directory")
     return options
 
 
@@ -63,17 +74,46 @@ def _quietly(argv):
         raise AccuracyError(f"{done.stdout[-4000:]}\n{argv[0]} failed (status {done.returncode}); the end of its output is above")
 
 
+def _run(argv):
+    """The command's status. It is ended with us, and ends its machine itself."""
+    with subprocess.Popen(argv, preexec_fn=default_signals) as process:
+        try:
+            return process.wait()
+        except Signalled:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            raise
+
+
 def measure(chosen, options, directory, results):
-    """Leaves a directory for each scenario that could be measured."""
+    """Leaves a directory for each scenario that could be measured, and nothing of an earlier run."""
     status = 0
+    for scenario in chosen:
+        shutil.rmtree(f"{results}/{scenario.name}", ignore_errors=True)
     for config in dict.fromkeys(scenario.config for scenario in chosen):
         names = [scenario.name for scenario in chosen if scenario.config == config]
         timeout = BOOT_S + round(len(names) * (options.seconds + SCENARIO_S))
-        done = subprocess.run([f"{TOP}/tests/power-host/run", "--config", config, "--results", results,
-                               "--timeout", str(timeout), "/usr/bin/python3", "-B", f"{HERE}/inside.py", "--build", directory,
-                               "--seconds", str(options.seconds), "--accel", options.accel, *names], check=False)
-        status = status or done.returncode
+        status = _run([f"{TOP}/tests/power-host/run", "--config", config, "--results", results, "--timeout", str(timeout),
+                       "/usr/bin/python3", "-B", f"{HERE}/inside.py", "--build", directory, "--seconds", str(options.seconds),
+                       "--accel", options.accel, *names]) or status
     return status
+
+
+def measure_anew(found, options, directory, results, virt_power):
+    """Those during which the machine outside stood still; of both, what was measured more quietly stays."""
+    disturbed = {result.scenario.name: result for result in found if result.gap_share > table.WIDEST_GAP}
+    if not disturbed:
+        return found
+    print(f"accuracy: measured anew, since the machine outside stood still meanwhile: {', '.join(disturbed)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="accuracy-") as second:
+        measure([result.scenario for result in disturbed.values()], options, directory, second)
+        for result in collect([result.scenario for result in disturbed.values()], second, virt_power)[0]:
+            name = result.scenario.name
+            if result.gap_share < disturbed[name].gap_share:
+                disturbed[name] = result
+                shutil.rmtree(f"{results}/{name}")
+                shutil.copytree(f"{second}/{name}", f"{results}/{name}")
+    return [disturbed.get(result.scenario.name, result) for result in found]
 
 
 def collect(chosen, results, virt_power):
@@ -94,16 +134,22 @@ def collect(chosen, results, virt_power):
     return found, failed
 
 
-def judge(results, bound):
+def judge(results, mean_bound, bound):
     """What is wrong, one line each."""
-    linear = [row for result in results for row in result.rows if row.formula == "host-share" and row.linear]
-    mean = table.mean_error(linear)
+    mean = table.mean_error(table.linear_host_share(results))
     if mean is None:
         return ["host-share has no row in a scenario that is linear in cycles"]
-    if mean > bound:
-        return [f"host-share is off by {100 * mean:.2f} % on average where the model is linear in cycles; "
-                f"{100 * bound:g} % are allowed"]
-    return []
+    wrong = []
+    if mean > mean_bound:
+        wrong.append(f"host-share is off by {100 * mean:.2f} % on average where the model is linear in cycles; "
+                     f"{100 * mean_bound:g} % are allowed")
+    for result in results:
+        rows = table.linear_host_share([result])
+        least_uj = max([LEAST_UJ, *(LEAST_SHARE * row.true_uj for row in rows)])
+        wrong += [f"{row.scenario}, {row.vm}: host-share gives {row.attributed_uj / 1e6:.3f} J of {row.true_uj / 1e6:.3f} J; "
+                  f"{100 * bound:g} % are allowed" for row in rows
+                  if abs(row.attributed_uj - row.true_uj) > max(bound * row.true_uj, least_uj)]
+    return wrong
 
 
 def main(argv=None):
@@ -124,38 +170,58 @@ def main(argv=None):
     return run(options, chosen)
 
 
+def open_json(path):
+    """Before anything is measured for it; emptied when there is something to write."""
+    try:
+        return open(path, "a", encoding="utf-8") if path else None
+    except OSError as error:
+        raise AccuracyError(f"cannot write {path}: {error.strerror}") from error
+
+
 def run(options, chosen):
     kept = options.measured or options.results
     results = os.path.abspath(kept) if kept else tempfile.mkdtemp(prefix="accuracy-")
-    os.makedirs(results, exist_ok=True)
     try:
+        out = open_json(options.json)
+        os.makedirs(results, exist_ok=True)
         directory = build(options.build)
+        virt_power = f"{directory}/tools/virt-power/virt-power"
         status = 0 if options.measured else measure(chosen, options, directory, results)
-        found, failed = collect(chosen, results, f"{directory}/tools/virt-power/virt-power")
+        found, failed = collect(chosen, results, virt_power)
+        if not options.measured:
+            found = measure_anew(found, options, directory, results, virt_power)
+        wrong = judge(found, *(QUICK_BOUNDS if options.quick else BOUNDS)) if found else []
+        for line in failed + wrong:
+            print(f"accuracy: {line}", file=sys.stderr)
         if found:
-            failed += judge(found, QUICK_BOUND if options.quick else BOUND)
-            write(options, found)
-    except AccuracyError as error:
+            print(report.text(found), flush=True)
+            write(options, found, out, complete=not failed and status == 0)
+        return status or (1 if failed or wrong else 0)
+    except (AccuracyError, OSError) as error:
         print(f"accuracy: {error}", file=sys.stderr)
         return 1
     finally:
         if not kept:
             shutil.rmtree(results, ignore_errors=True)
-    for line in failed:
-        print(f"accuracy: {line}", file=sys.stderr)
-    return status or (1 if failed else 0)
 
 
-def write(options, found):
-    print(report.text(found))
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump([row.json() for result in found for row in result.rows], file, indent=1)
-            file.write("\n")
+def write(options, found, out, complete):
     if options.docs:
+        if not complete:
+            raise AccuracyError("not all scenarios were measured: docs/accuracy.md stays as it was")
         with open(f"{TOP}/docs/accuracy.md", "w", encoding="utf-8") as file:
             file.write(report.document(found))
+    if out:
+        with out:
+            if os.path.isfile(options.json):
+                out.truncate(0)
+            json.dump([row.json() for result in found for row in result.rows], out, indent=1)
+            out.write("\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    catch_signals()
+    try:
+        sys.exit(main())
+    except Signalled as signalled:
+        sys.exit(128 + signalled.number)

@@ -17,7 +17,7 @@ CLAIMS = {
     "host-share": Claim(("package", "dram"), "no"),
     "vm-share": Claim(("package", "dram"), "no"),
     "scaphandre": Claim(("package", "dram"), "capacity"),
-    "kepler": Claim(("package", "dram"), "no"),
+    "kepler": Claim(("package", "dram"), "capacity"),
     "energat": Claim(("package",), "no"),
     "qemu": Claim(("package",), "capacity"),
     "thesis": Claim(("package",), "vms"),
@@ -41,13 +41,18 @@ def kepler(interval):
     """Kepler 0.11: a zone's energy times the node's CPU usage is active; a process gets of it its CPU time over
     that of all processes. Zones of one name are summed over the sockets.
 
-    What is not active is a row of its own, so static power is not meant to be in a VM's figure.
+    What is not active is a row of its own. Static power times usage is in what is active, and a process's share of
+    that is static power times its share of capacity.
     """
     busy, idle = sum(interval.busy_ticks.values()), sum(interval.idle_ticks.values())
     if busy + idle == 0 or interval.process_ticks == 0:
         return dict.fromkeys(interval.vms, 0.0)
     active_uj = interval.energy_uj("package", "dram") * busy / (busy + idle)
     return {name: active_uj * vm.ticks / interval.process_ticks for name, vm in interval.vms.items()}
+
+
+def _ticks_in(vm, package):
+    return sum(thread.ticks * dict(thread.residence).get(package, 0.0) for thread in vm.threads)
 
 
 def energat(interval, static_uw):
@@ -64,7 +69,7 @@ def energat(interval, static_uw):
             if zone.type != "package":
                 continue
             dynamic_uj = max(0.0, zone.energy_uj - static_uw[zone.package] * interval.seconds)
-            ticks = sum(thread.ticks * dict(thread.residence).get(zone.package, 0.0) for thread in vm.threads)
+            ticks = _ticks_in(vm, zone.package)
             busy = interval.busy_ticks[zone.package]
             share = min(1.0, ticks / busy) if busy else 0.0
             found[name] += dynamic_uj * share ** ENERGAT_GAMMA
@@ -92,16 +97,24 @@ def qemu(interval):
 
 
 def thesis(interval):
-    """The original work: energy of the sockets times the VM's cycles over the cycles of all VMs.
+    """The original work: energy of a socket times the VM's cycles over the cycles of all VMs.
 
-    Nothing is left for the host, and static power is in it. Absent where no PMU counts.
+    Its VMs were pinned to a socket each; here a VM's cycles are spread over the packages as its ticks are. Nothing is
+    left for the host, and static power is in it. Absent where no PMU counts.
     """
-    cycles = {name: vm.cycles for name, vm in interval.vms.items()}
-    if any(count is None for count in cycles.values()):
+    if any(vm.cycles is None for vm in interval.vms.values()):
         return {}
-    total = sum(cycles.values())
-    host_uj = interval.energy_uj("package")
-    return {name: host_uj * count / total if total else 0.0 for name, count in cycles.items()}
+    found = dict.fromkeys(interval.vms, 0.0)
+    for package in interval.cpus:
+        package_uj = sum(zone.energy_uj for zone in interval.zones if (zone.type, zone.package) == ("package", package))
+        cycles = {}
+        for name, vm in interval.vms.items():
+            ticks = sum(_ticks_in(vm, other) for other in interval.cpus)
+            cycles[name] = vm.cycles * (_ticks_in(vm, package) / ticks if ticks else 1 / len(interval.cpus))
+        total = sum(cycles.values())
+        for name, count in cycles.items():
+            found[name] += package_uj * count / total if total else 0.0
+    return found
 
 
 def over(intervals, static_uw):

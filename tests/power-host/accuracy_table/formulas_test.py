@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import accuracy  # noqa: E402
 import formulas  # noqa: E402
 import samples  # noqa: E402
+import scenarios  # noqa: E402
 import table  # noqa: E402
 from samples import Interval, Thread, Used, VmUse, Zone  # noqa: E402
 
@@ -63,9 +64,11 @@ class Formulas(unittest.TestCase):
         found = formulas.qemu(interval({"a": VmUse(600, (vcpu(500), other), None)}))
         self.assertAlmostEqual(found["a"], 250_000_000 * 600 / 2000)
 
-    def test_thesis_gives_all_to_the_vms(self):
-        two = {"a": VmUse(500, (), 3000), "b": VmUse(100, (), 1000)}
-        self.assertEqual(formulas.thesis(interval(two)), {"a": 337_500_000, "b": 112_500_000})
+    def test_thesis_gives_all_of_a_package_to_its_vms(self):
+        two = {"a": VmUse(500, (vcpu(500),), 3000), "b": VmUse(100, (vcpu(100),), 1000)}
+        self.assertEqual(formulas.thesis(interval(two)), {"a": 187_500_000, "b": 62_500_000})
+        two["b"] = VmUse(100, (Thread("CPU 0/TCG", 100, 1, ((1, 1.0),)),), 1000)
+        self.assertEqual(formulas.thesis(interval(two)), {"a": 250_000_000, "b": 200_000_000})
 
     def test_thesis_without_cycles_says_nothing(self):
         self.assertEqual(formulas.thesis(interval({"a": VmUse(500, (), None)})), {})
@@ -136,6 +139,13 @@ class Samples(unittest.TestCase):
         self.assertEqual(found.processes[5, 0], Used(22, 2, 5, 6))
         self.assertEqual(samples.truth_at_others({"truth": [TRUTH, later]}).processes[5, 0], Used(31, 2, 5, 6))
 
+    def test_a_reading_that_is_not_between_the_accounts_is_an_error(self):
+        with self.assertRaisesRegex(ValueError, "not between"):
+            samples.truth_at_reading({"truth": [TRUTH, TRUTH.replace("time 1000", "time 2000")], "reading_ns": 2001})
+
+    def test_how_far_the_accounts_are_apart(self):
+        self.assertEqual(samples.account_gap_ns({"truth": [TRUTH, TRUTH.replace("time 1000", "time 2000")]}), 1000)
+
     def test_no_truth_outside_of_the_simulated_machine(self):
         self.assertIsNone(samples.truth_at_reading({"truth": [None, None]}))
 
@@ -173,12 +183,37 @@ class Table(unittest.TestCase):
         self.assertAlmostEqual(table.Row("s", True, "a", "kepler", 90, 100).error, -0.1)
         self.assertIsNone(table.Row("s", True, "a", "kepler", 90, 0).error)
 
-    def test_bound(self):
-        class Result:
-            rows = [table.Row("s", True, "a", "host-share", 99, 100), table.Row("s", True, "b", "host-share", 105, 100),
-                    table.Row("s", False, "a", "host-share", 200, 100), table.Row("s", True, "a", "kepler", 500, 100)]
-        self.assertEqual(accuracy.judge([Result], 0.031), [])
-        self.assertEqual(len(accuracy.judge([Result], 0.02)), 1)
+    def test_what_was_not_measured_whole_is_an_error_with_its_directory(self):
+        with self.assertRaisesRegex(table.TableError, "/nonexistent: not what"):
+            table.result_of("/nonexistent", scenarios.SCENARIOS[0], "virt-power")
+
+
+def judged(*rows, mean=0.05, bound=0.1):
+    class Result:
+        pass
+    Result.rows = [table.Row("s", linear, vm, formula, attributed, true) for linear, vm, formula, attributed, true in rows]
+    return accuracy.judge([Result], mean, bound)
+
+
+class Judge(unittest.TestCase):
+    GOOD = (True, "a", "host-share", 99_000_000, 100_000_000)
+
+    def test_the_mean_is_bounded(self):
+        two = (self.GOOD, (True, "b", "host-share", 105_000_000, 100_000_000))
+        self.assertEqual(judged(*two, mean=0.031), [])
+        self.assertRegex(judged(*two, mean=0.02)[0], "3.00 % on average")
+
+    def test_only_host_share_where_it_is_linear(self):
+        self.assertEqual(judged(self.GOOD, (False, "a", "host-share", 2, 100_000_000), (True, "a", "kepler", 5, 100_000_000)), [])
+        self.assertRegex(judged((True, "a", "kepler", 1, 1))[0], "has no row")
+
+    def test_one_vm_that_is_wrong_is_not_hidden_by_the_others(self):
+        wrong, = judged(*[self.GOOD] * 30, (True, "b", "host-share", 0, 100_000_000))
+        self.assertRegex(wrong, "s, b: host-share gives 0.000 J of 100.000 J")
+
+    def test_energy_for_one_that_drew_none_is_wrong_if_it_is_more_than_a_trace(self):
+        self.assertEqual(judged(self.GOOD, (True, "b", "host-share", 400_000, 0)), [])
+        self.assertRegex(judged(self.GOOD, (True, "b", "host-share", 5_000_000, 0))[0], "5.000 J of 0.000 J")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 """Runs scenarios within the simulated machine, and leaves for each what was measured."""
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
@@ -71,8 +70,10 @@ class Run:
         try:
             self._prepare()
             self._measure()
+            model = self.machine.model()
         finally:
             self._end()
+        self._write_about(model)
 
     def _prepare(self):
         if not self.scenario.live:
@@ -162,9 +163,11 @@ class Run:
             process.wait()
         if self.meter:
             self.meter.close()
-        model = self.machine.model()
         self.machine.restore()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _write_about(self, model):
+        """Last of all: what has none was not measured."""
         about = {"scenario": self.scenario.name, "config": self.scenario.config, "seconds": self.seconds, "model": model,
                  "pids": self.pids, "left_out": self.left_out, "accel": self.tools.accel,
                  "kernel": os.uname().release, "cpus": os.cpu_count()}
@@ -201,8 +204,6 @@ def main():
             print(f"{scenario.name}: measured in {time.monotonic() - begin:.0f} s", flush=True)
         except (guests.GuestError, MeterError, OSError) as error:
             print(f"{scenario.name}: {error}", file=sys.stderr, flush=True)
-            with contextlib.suppress(OSError):
-                os.unlink(f"{directory}/about.json")
             status = 1
     return status
 

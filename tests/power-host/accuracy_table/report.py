@@ -26,6 +26,10 @@ were not run.
 - dram draws by CPU time in the module, and is divided like its package in attribution, by cycles: where all CPUs have one
   frequency that is the same. Nothing is shown about memory.
 - Guests are nested and slow; their joules are small, and a jiffy (10 ms) is much to those that count in jiffies.
+- Energy counters wrap at 262 kJ, as real ones do, and not at the module's own 65 J (but in wrapping-counters): where a simulated
+  machine stands still for 0.1 s, the plugin rightly says that a counter which wraps so soon may have wrapped unseen.
+- The truth is read before and after each reading of the plugin's, and taken in between. A scenario in which these two were more than
+  2 % of an interval apart, because the machine outside stood still, was measured anew, whatever its errors were.
 
 ## What is held against what
 
@@ -37,22 +41,21 @@ formulas that ask for it, exactly: how well it can be measured is another matter
 | host-share | package, dram | its share of all cycles of the package, without static power | what the VM drew |
 | vm-share | package, dram | its share of the cycles of all VMs, without static power | what the VM drew |
 | scaphandre | package, dram | CPU time over the capacity of all CPUs, of all energy | + static power × share of capacity |
-| kepler | package, dram | CPU time over that of all processes, of energy × CPU usage | what the VM drew |
+| kepler | package, dram | CPU time over that of all processes, of energy × CPU usage | + static power × share of capacity |
 | energat | package | (CPU time over busy time of the socket)^0.3, of what is above static power | what the VM drew |
 | qemu | package | ticks of threads over the capacity of their last package, of its energy | + static power × share of capacity |
-| thesis | package | its cycles over those of all VMs, of all energy | + static power × share of all VMs' cycles |
+| thesis | package | its cycles over those of all VMs, of all energy, per package | + static power × share of all VMs' cycles |
 
 `+`: what the VM drew, and so much more. The error is (attributed − true) / true. The true static share follows the formula's
-own rule: so it is not blamed for the rule, only for what it makes of it.
+own rule: so it is not blamed for the rule, only for what it makes of it. What kepler calls active holds static power × CPU usage.
 """
 
 WHY = """
 What lies behind the larger errors:
 
 - scaphandre and qemu divide by the capacity of all CPUs, busy or not: where a host is not full, a part of what its work drew is
-  nobody's. kepler does so too, by the CPU usage that it multiplies with; and as it divides static and dynamic energy alike,
-  a part of static power is in the figures of the VMs, the more of it the fuller the host.
-- scaphandre, kepler and thesis add up all packages: a VM on a package that does little pays for the other one.
+  nobody's. kepler does so too, by the CPU usage that it multiplies with.
+- scaphandre and kepler add up all packages: a VM on a package that does little pays for the other one.
 - energat's exponent makes small shares large: those of all VMs and of the rest may add up to several times what there was.
 - vm-share and thesis charge the rest of the host to the VMs.
 - All but host-share, vm-share and thesis go by CPU time: they do not see frequency. All but host-share and vm-share lose what
@@ -121,6 +124,9 @@ def notes(result):
     if result.left_out_uj:
         lines.append(f"Left out: the interval in which the daemon restarted, {result.left_out_uj / 1e6:.3f} J of the VMs. It is "
                      "attributed to nobody, and virt-power says so.")
+    if result.gap_share > table.WIDEST_GAP:
+        lines.append(f"The machine outside stood still in this scenario: the accounts around a reading were {100 * result.gap_share:.0f} % "
+                     "of an interval apart.")
     if "thesis" not in {row.formula for row in result.rows}:
         lines.append("No cycles are counted per VM here, so the thesis' formula has nothing to go by.")
     return lines

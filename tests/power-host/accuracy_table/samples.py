@@ -230,7 +230,15 @@ def truth_at_reading(sample):
     first, second = (parse_truth(text) for text in sample["truth"])
     lasted = second.time_ns - first.time_ns
     at = sample.get("reading_ns", (first.time_ns + second.time_ns) // 2)
-    return _between(first, second, min(max((at - first.time_ns) / lasted, 0.0), 1.0) if lasted > 0 else 1.0)
+    if not first.time_ns <= at <= second.time_ns:
+        raise ValueError("the plugin's reading is not between the accounts that were taken around it")
+    return _between(first, second, (at - first.time_ns) / lasted if lasted > 0 else 1.0)
+
+
+def account_gap_ns(sample):
+    """How far apart the accounts before and after the plugin's reading are: what is between them is interpolated."""
+    first, second = (parse_truth(text) for text in sample["truth"])
+    return second.time_ns - first.time_ns
 
 
 def truth_at_others(sample):

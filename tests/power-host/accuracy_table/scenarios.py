@@ -67,7 +67,7 @@ def _others():
     yield Scenario("vcpus-move", "a vCPU that goes from one package to the other and back, beside one that stays",
                    (Vm("alpha", pin=("0",)), Vm("beta", duty_percent=60, pin=("3",))), config="two-packages",
                    events=tuple((part / 10 + 0.05, "move", ("alpha", "0" if part % 2 else "2")) for part in range(10)))
-    yield Scenario("frequency-change", "1.12 GHz instead of 2.4 GHz on two of four CPUs from the middle on",
+    yield Scenario("frequency-change", "1.12 GHz instead of 2.4 GHz on two of four CPUs from the middle on; memory draws nothing when busy",
                    (Vm("alpha", pin=("0",)), Vm("beta", pin=("2",))), model={"dram_busy_cpu_uw": 0},
                    events=((0.5, "frequency", (1_120_000, (0, 1))),))
     yield Scenario("power-limited", "a limit of 28 W on a package that would draw 38 W, from the middle on",

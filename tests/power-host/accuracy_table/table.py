@@ -9,6 +9,8 @@ import formulas
 import samples
 
 OURS = ("host-share", "vm-share")
+# Of the time between two samples: where the accounts of the truth are further apart, the machine outside stood still.
+WIDEST_GAP = 0.02
 
 
 class TableError(Exception):
@@ -44,6 +46,7 @@ class Result:
     left_out_uj: int  # true energy of all VMs in intervals in which the plugin was not there
     seconds: float
     ticks_share: float  # of the time in which CPUs were busy, what /proc/stat has of it
+    gap_share: float  # of the time between two samples, what the accounts around a reading were apart at most
 
 
 def _load_about(directory):
@@ -114,10 +117,10 @@ class TrueEnergy:
             lasted = pair[1].time_ns - pair[0].time_ns
             return sum(self._static(pair, package, claim) * use.time_ns / (lasted * self.packages[package])
                        for package, use in used.items())
-        cycles = {name: sum(use.cycles for use in self._used(pair, name).values()) for name in self.pids}
-        total = sum(cycles.values())
-        static = sum(self._static(pair, package, claim) for package in self.packages)
-        return static * cycles[vm] / total if total else 0.0
+        uses = [self._used(pair, name) for name in self.pids]
+        total = {package: sum(use[package].cycles for use in uses if package in use) for package in used}
+        return sum(self._static(pair, package, claim) * use.cycles / total[package]
+                   for package, use in used.items() if total[package])
 
     def of(self, vm, claim):
         total = 0.0
@@ -138,6 +141,14 @@ class TrueEnergy:
 
 
 def result_of(directory, scenario, virt_power):
+    """Of what was measured; TableError where that is damaged."""
+    try:
+        return _result_of(directory, scenario, virt_power)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration) as error:
+        raise TableError(f"{directory}: not what a measurement leaves: {error!r}") from error
+
+
+def _result_of(directory, scenario, virt_power):
     about = _load_about(directory)
     taken = samples.load(f"{directory}/raw.jsonl")
     numbers = [number for number in range(1, len(taken)) if number not in about["left_out"]]
@@ -167,7 +178,12 @@ def result_of(directory, scenario, virt_power):
     return Result(scenario, about, rows, {vm: true.vhost(vm) for vm in about["pids"]},
                   sum(lost.of(vm, claim) for vm in about["pids"]),
                   sum(accounts[n].time_ns - accounts[n - 1].time_ns for n in numbers) / 1e9,
-                  true_for_others.share_in_ticks(intervals))
+                  true_for_others.share_in_ticks(intervals),
+                  max(map(samples.account_gap_ns, taken)) / 1e9 / scenario.sample_s)
+
+
+def linear_host_share(results):
+    return [row for result in results for row in result.rows if row.formula == "host-share" and row.linear]
 
 
 def mean_error(rows):

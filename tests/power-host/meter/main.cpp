@@ -111,6 +111,8 @@ private:
             taken = plugin_.sample(vms_);
             if (!taken.reading || taken.reading->time_ns >= begun_ns) break;
             // The plugin's thread was kept from the CPU for so long that it gave its last reading again.
+            if (tries + 1 == most_tries)
+                throw std::runtime_error("the plugin gave no new reading, however often it was asked");
         }
         std::string after = truth_text();
         line["truth"] = {truth(before), truth(after)};
