@@ -42,6 +42,14 @@ TEST_F(SmallFile, gives_back_what_was_written) {
     EXPECT_EQ(status.st_mode & 07777, 0644U);
 }
 
+TEST_F(SmallFile, one_may_be_its_owners_alone) {
+    root_.file("x.conf", "for all to see");
+    ASSERT_TRUE(replace_file(path_, "secret", 0600));
+    struct stat status {};
+    ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+}
+
 TEST_F(SmallFile, one_that_is_not_there_is_gone) {
     Result<std::string> read = read_small_file(path_, 10);
     ASSERT_FALSE(read);

@@ -71,12 +71,12 @@ Result<std::string> read_small_file(const std::filesystem::path& path, size_t li
     return text;
 }
 
-Status replace_file(const std::filesystem::path& path, std::string_view text) {
+Status replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode) {
     std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
     std::string name = (directory / ("." + path.filename().string() + ".XXXXXX")).string();
     FileDescriptor file(::mkostemp(name.data(), O_CLOEXEC));
     if (!file) return failed(errno, "write", path);
-    bool done = write_all(file.get(), text) && ::fchmod(file.get(), 0644) == 0 && ::fsync(file.get()) == 0 &&
+    bool done = write_all(file.get(), text) && ::fchmod(file.get(), mode) == 0 && ::fsync(file.get()) == 0 &&
                 ::rename(name.c_str(), path.c_str()) == 0;
     if (!done) {
         int error_number = errno;
