@@ -40,9 +40,14 @@ Error malformed(std::string message) { return {ErrorKind::Malformed, 0, std::mov
 
 }  // namespace
 
+std::string error_text(int error_number) {
+    const char* text = strerrordesc_np(error_number);
+    return text ? text : fmt::format("error {}", error_number);
+}
+
 Error system_error(int error_number, std::string_view operation, const std::filesystem::path& path) {
     return {kind_of(error_number), error_number,
-            fmt::format("cannot {} {}: {}", operation, path.string(), strerrordesc_np(error_number))};
+            fmt::format("cannot {} {}: {}", operation, path.string(), error_text(error_number))};
 }
 
 Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t limit) {
@@ -61,6 +66,23 @@ Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t l
     if (filled > limit) return malformed(fmt::format("{} is longer than {} bytes", path.string(), limit));
     text.resize(filled);
     return text;
+}
+
+Status write_kernel_file(const std::filesystem::path& path, std::string_view value) {
+    FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
+    if (!file) return system_error(errno, "open", path);
+    ssize_t size = 0;
+    do size = ::write(file.get(), value.data(), value.size());
+    while (size < 0 && errno == EINTR);
+    if (size < 0) return system_error(errno, "write", path);
+    // The rest, in a call of its own, would be another value.
+    if (static_cast<size_t>(size) != value.size()) return system_error(EIO, "write", path);
+    return ok();
+}
+
+Status check_writable(const std::filesystem::path& path) {
+    if (::access(path.c_str(), W_OK) != 0) return system_error(errno, "write", path);
+    return ok();
 }
 
 std::string_view trim(std::string_view text) {

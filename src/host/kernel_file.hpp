@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /// \file
-/// Bounded reads of the kernel's small text files, and the number formats in them.
+/// Bounded reads of the kernel's small text files, writes of one, and the number formats in them.
 #ifndef VIRT_POWER_HOST_KERNEL_FILE_HPP
 #define VIRT_POWER_HOST_KERNEL_FILE_HPP
 
@@ -19,6 +19,14 @@ namespace virt_power {
 /// Malformed. May block for as long as the kernel's driver does.
 Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t limit = 4096);
 
+/// Writes a value to a file that is there, in one call, since the kernel takes each
+/// call for a whole value. The error_number is the kernel's. Never makes a file, and the
+/// file itself is no link (its directories may be). The path is ours, never a client's.
+Status write_kernel_file(const std::filesystem::path& path, std::string_view value);
+
+/// May this process write there? The error is what a write would end in.
+Status check_writable(const std::filesystem::path& path);
+
 /// The text without white space at its ends.
 std::string_view trim(std::string_view text);
 
@@ -30,6 +38,9 @@ Result<std::vector<uint32_t>> parse_cpu_list(std::string_view text);
 
 /// read_kernel_file and parse_u64; errors name the path.
 Result<uint64_t> read_u64(const std::filesystem::path& path);
+
+/// strerror(3) without a locale; drivers give numbers, too, that it does not know (524).
+std::string error_text(int error_number);
 
 /// Error for a failed call on a path, its kind from errno.
 Error system_error(int error_number, std::string_view operation, const std::filesystem::path& path);

@@ -18,6 +18,7 @@ constexpr uint64_t peak_factor = 4;
 /// Ids of packages and dies are the kernel's int.
 constexpr uint64_t max_id = INT32_MAX;
 constexpr uint64_t plausible_limit_uw = 1'000'000'000;
+constexpr std::string_view main_control_type = "intel-rapl";
 
 class PowercapSensor : public EnergySensor {
 public:
@@ -60,15 +61,15 @@ std::string zone_type(std::string_view name) {
     return parse_package_name(name) ? "package" : std::string(name);
 }
 
-class Discovery {
+class ZoneList {
 public:
-    Discovery(const std::filesystem::path& root, const Warn& warn)
-        : base_(root / "sys/class/powercap"), warn_(warn) {}
+    ZoneList(const std::filesystem::path& root, const Warn& warn)
+        : base_(root / powercap_directory), warn_(warn) {}
 
-    Sensors run() {
+    std::vector<PowercapZone> run() {
         for (const std::string& directory : list_directory(base_))
             if (directory.find(':') != std::string::npos) add(directory);
-        return std::move(sensors_);
+        return std::move(zones_);
     }
 
 private:
@@ -78,48 +79,33 @@ private:
         if (error || !seen_.insert(real.string()).second) return;
         Result<std::string> text = read_kernel_file(base_ / directory / "name");
         if (!text) return warn_(text.error().message);
-        SensorInfo info;
-        std::string own_name(trim(*text));
-        std::string parent = parent_of(directory);
-        info.type = zone_type(own_name);
-        info.source = "powercap";
-        std::optional<PackageName> package = parse_package_name(own_name);
-        if (!package && packages_.contains(parent)) package = packages_[parent];
-        if (package) {
-            info.package_id = package->package_id;
-            info.die_id = package->die_id;
-            packages_[directory] = *package;
-        }
-        // MMIO is another way to the same counter.
-        bool mirror = control_type(directory) != "intel-rapl";
-        info.preference = mirror ? 1 : 0;
-        info.name = unique_name(directory, parent, own_name, mirror);
-        if (Result<uint64_t> range = read_u64(base_ / directory / "max_energy_range_uj"))
-            info.range_uj = *range;
-        info.max_power_uw = max_power_uw(base_ / directory);
-        sensors_.push_back(std::make_shared<PowercapSensor>(base_ / directory, std::move(info)));
+        PowercapZone zone{directory,
+                          std::string(control_type(directory)),
+                          parent_of(directory),
+                          std::string(trim(*text)),
+                          {}};
+        zone.name = unique_name(zone);
+        zones_.push_back(std::move(zone));
     }
 
-    std::string unique_name(const std::string& directory, const std::string& parent,
-                            const std::string& own_name, bool mirror) {
-        std::string name = own_name;
-        if (names_.contains(parent))
-            name = names_[parent] + "/" + own_name;
-        else if (mirror)
-            name = fmt::format("{}/{}", control_type(directory), own_name);
+    std::string unique_name(const PowercapZone& zone) {
+        std::string name = zone.own_name;
+        if (names_.contains(zone.parent))
+            name = names_[zone.parent] + "/" + zone.own_name;
+        else if (zone.control_type != main_control_type)
+            name = fmt::format("{}/{}", zone.control_type, zone.own_name);
         if (!taken_.insert(name).second) {
-            name = fmt::format("{} ({})", name, directory);
+            name = fmt::format("{} ({})", name, zone.directory);
             taken_.insert(name);
         }
-        return names_[directory] = name;
+        return names_[zone.directory] = name;
     }
 
     std::filesystem::path base_;
     const Warn& warn_;
-    Sensors sensors_;
+    std::vector<PowercapZone> zones_;
     std::set<std::string> seen_, taken_;
-    std::map<std::string, std::string> names_;     // by directory
-    std::map<std::string, PackageName> packages_;  // by directory
+    std::map<std::string, std::string> names_;  // by directory
 };
 
 }  // namespace
@@ -141,8 +127,33 @@ std::optional<PackageName> parse_package_name(std::string_view name) {
     return result;
 }
 
+std::vector<PowercapZone> list_powercap_zones(const std::filesystem::path& root, const Warn& warn) {
+    return ZoneList(root, warn).run();
+}
+
 Sensors discover_powercap(const std::filesystem::path& root, const Warn& warn) {
-    return Discovery(root, warn).run();
+    Sensors sensors;
+    std::map<std::string, PackageName> packages;  // by directory
+    for (const PowercapZone& zone : list_powercap_zones(root, warn)) {
+        std::filesystem::path directory = root / powercap_directory / zone.directory;
+        SensorInfo info;
+        info.name = zone.name;
+        info.type = zone_type(zone.own_name);
+        info.source = "powercap";
+        std::optional<PackageName> package = parse_package_name(zone.own_name);
+        if (!package && packages.contains(zone.parent)) package = packages[zone.parent];
+        if (package) {
+            info.package_id = package->package_id;
+            info.die_id = package->die_id;
+            packages[zone.directory] = *package;
+        }
+        // MMIO is another way to the same counter.
+        info.preference = zone.control_type == main_control_type ? 0 : 1;
+        if (Result<uint64_t> range = read_u64(directory / "max_energy_range_uj")) info.range_uj = *range;
+        info.max_power_uw = max_power_uw(directory);
+        sensors.push_back(std::make_shared<PowercapSensor>(directory, std::move(info)));
+    }
+    return sensors;
 }
 
 }  // namespace virt_power

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "fake_root.hpp"
 
 namespace virt_power {
@@ -30,6 +32,42 @@ TEST(KernelFile, names_the_path_of_what_is_wrong) {
     Result<uint64_t> gone = read_u64(root.path() / "gone");
     EXPECT_EQ(gone.error().kind, ErrorKind::Gone);
     EXPECT_THAT(gone.error().message, HasSubstr("/gone"));
+}
+
+TEST(KernelFile, writes_a_value_to_a_file_that_is_there) {
+    FakeRoot root;
+    root.file("n", "1");
+    ASSERT_TRUE(write_kernel_file(root.path() / "n", "2"));
+    EXPECT_EQ(*read_kernel_file(root.path() / "n"), "2");
+    EXPECT_TRUE(check_writable(root.path() / "n"));
+}
+
+TEST(KernelFile, makes_no_file_and_follows_no_link_at_the_end_of_a_path) {
+    FakeRoot root;
+    Status gone = write_kernel_file(root.path() / "gone", "2");
+    EXPECT_EQ(gone.error().error_number, ENOENT);
+    EXPECT_EQ(gone.error().kind, ErrorKind::Gone);
+    EXPECT_THAT(gone.error().message, HasSubstr("cannot open"));
+    EXPECT_FALSE(std::filesystem::exists(root.path() / "gone"));
+    EXPECT_EQ(check_writable(root.path() / "gone").error().kind, ErrorKind::Gone);
+    root.file("real/n", "1").link("link", "real/n").link("directory", "real");
+    EXPECT_EQ(write_kernel_file(root.path() / "link", "2").error().error_number, ELOOP);
+    EXPECT_TRUE(write_kernel_file(root.path() / "directory/n", "2"));
+    EXPECT_EQ(*read_kernel_file(root.path() / "real/n"), "2");
+}
+
+TEST(KernelFile, has_words_for_every_number_of_an_error) {
+    EXPECT_EQ(error_text(EBUSY), "Device or resource busy");
+    EXPECT_EQ(error_text(524), "error 524");
+    EXPECT_EQ(system_error(524, "write", "/x").message, "cannot write /x: error 524");
+}
+
+/// /dev/full stands in for a kernel that refuses.
+TEST(KernelFile, keeps_the_kernels_reason) {
+    Status refused = write_kernel_file("/dev/full", "2");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error_number, ENOSPC);
+    EXPECT_EQ(refused.error().message, "cannot write /dev/full: No space left on device");
 }
 
 TEST(KernelFile, knows_no_other_form_of_a_number) {
