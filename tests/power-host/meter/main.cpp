@@ -104,9 +104,9 @@ private:
     void sample() {
         nlohmann::json line;
         Sample taken;
-        std::string before;
+        std::optional<TruthAccount> before;
         for (int tries = 0; tries < most_tries; tries++) {
-            before = truth_text();
+            before.emplace();
             uint64_t begun_ns = now_ns();
             taken = plugin_.sample(vms_);
             if (!taken.reading || taken.reading->time_ns >= begun_ns) break;
@@ -114,8 +114,7 @@ private:
             if (tries + 1 == most_tries)
                 throw std::runtime_error("the plugin gave no new reading, however often it was asked");
         }
-        std::string after = truth_text();
-        line["truth"] = {truth(before), truth(after)};
+        TruthAccount after;
         if (taken.reading) line["reading_ns"] = taken.reading->time_ns;
         line["monotonic_ns"] = steady_clock::now().time_since_epoch().count();
         line["zones"] = powercap_zones();
@@ -128,6 +127,7 @@ private:
             if (std::optional<uint64_t> count = cycles_.at(vm.uuid).read()) entry["cycles"] = *count;
         }
         line["process_ticks"] = process_ticks();
+        line["truth"] = {truth(before->text()), truth(after.text())};
         raw_ << line.dump() << std::endl;
         check(recorder_->add(0, taken));
         if (!begun_) check(recorder_->started());

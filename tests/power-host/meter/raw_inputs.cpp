@@ -133,7 +133,13 @@ nlohmann::json packages() {
     return found;
 }
 
-std::string truth_text() { return text_of(truth_file); }
+TruthAccount::TruthAccount() : file_(truth_file) {}
+
+std::string TruthAccount::text() {
+    std::ostringstream text;
+    text << file_.rdbuf();
+    return text.str();
+}
 
 nlohmann::json truth(const std::string& text) {
     std::istringstream lines(text);

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -38,8 +39,18 @@ nlohmann::json powercap_zones();
 /// physical_package_id of each CPU that is online: {cpu: package}.
 nlohmann::json packages();
 
-/// The truth of the simulated machine (module/README.md), empty where there is none.
-std::string truth_text();
+/// The truth of the simulated machine (module/README.md) at the instant of the construction; what it takes to
+/// write it down is put off until text().
+class TruthAccount {
+public:
+    TruthAccount();
+    /// Empty where there is none.
+    [[nodiscard]] std::string text();
+
+private:
+    std::ifstream file_;
+};
+
 /// Null for an empty one. Of threads, only those whose comm begins with vhost: they work for a VM
 /// without being its own.
 nlohmann::json truth(const std::string& text);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The file `truth`: who drew what, all of one instant. It is taken as a whole when the file is read from its start, so
- * its rows agree with each other.
+ * The file `truth`: who drew what, all of one instant, so that its rows agree with each other: that at which it was
+ * opened, or, where it is read from its start once more, that of the reading.
  */
 #include <linux/ctype.h>
 #include <linux/fs.h>
@@ -31,6 +31,8 @@ struct snapshot {
 
 struct text {
 	struct mutex lock;
+	struct snapshot snapshot;
+	bool taken;	/* and not written yet */
 	char *bytes;
 	size_t size, room;
 };
@@ -230,45 +232,69 @@ static void add_processes(struct text *text, struct snapshot *s)
 	add_process(text, s, &unrecorded, &s->process_usage[s->nr_processes * model.nr_packages]);
 }
 
-static int write_text(struct text *text)
+static int take(struct text *text)
 {
-	struct snapshot s = {};
-	unsigned int rows;
 	int error;
 
 	for (;;) {
-		error = snapshot_allocate(&s);
+		error = snapshot_allocate(&text->snapshot);
 		if (error)
 			return error;
-		if (snapshot_copy(&s))
+		if (snapshot_copy(&text->snapshot))
 			break;
-		snapshot_free(&s);
+		snapshot_free(&text->snapshot);
 	}
-	rows = 1 + PH_MAX_PACKAGES + nr_cpu_ids + (s.nr_processes + s.nr_threads + 2) * model.nr_packages;
+	text->taken = true;
+	return 0;
+}
+
+static void drop(struct text *text)
+{
+	if (text->taken)
+		snapshot_free(&text->snapshot);
+	text->taken = false;
+}
+
+static int write_text(struct text *text)
+{
+	struct snapshot *s = &text->snapshot;
+	unsigned int rows;
+	int error;
+
+	if (!text->taken) {
+		error = take(text);
+		if (error)
+			return error;
+	}
+	rows = 1 + PH_MAX_PACKAGES + nr_cpu_ids + (s->nr_processes + s->nr_threads + 2) * model.nr_packages;
 	kvfree(text->bytes);
 	text->size = 0;
 	text->room = rows * LINE_BYTES;
 	text->bytes = kvmalloc(text->room, GFP_KERNEL);
-	if (!text->bytes) {
-		snapshot_free(&s);
-		return -ENOMEM;
+	if (text->bytes) {
+		add_line(text, "time %llu lost_records=%llu\n", s->time_ns, s->lost);
+		add_packages(text, s);
+		add_cpus(text, s);
+		add_threads(text, s);
+		add_processes(text, s);
 	}
-	add_line(text, "time %llu lost_records=%llu\n", s.time_ns, s.lost);
-	add_packages(text, &s);
-	add_cpus(text, &s);
-	add_threads(text, &s);
-	add_processes(text, &s);
-	snapshot_free(&s);
-	return 0;
+	drop(text);
+	return text->bytes ? 0 : -ENOMEM;
 }
 
 static int truth_open(struct inode *inode, struct file *file)
 {
 	struct text *text = kzalloc(sizeof(*text), GFP_KERNEL);
+	int error;
 
 	if (!text)
 		return -ENOMEM;
 	mutex_init(&text->lock);
+	error = take(text);
+	if (error) {
+		kfree(text);
+		return error;
+	}
 	file->private_data = text;
 	return 0;
 }
@@ -290,6 +316,7 @@ static int truth_release(struct inode *inode, struct file *file)
 {
 	struct text *text = file->private_data;
 
+	drop(text);
 	kvfree(text->bytes);
 	kfree(text);
 	return 0;
