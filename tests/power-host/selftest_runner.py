@@ -24,7 +24,8 @@ sys.path[:0] = [f"{HERE}/host", f"{os.path.dirname(os.path.dirname(HERE))}/tools
 
 import cache  # noqa: E402
 from lab import kernel, report  # noqa: E402
-from machine import Stream  # noqa: E402
+from machine import CAUSE_LINES, NotReadError, Stream, crash_lines  # noqa: E402
+from run_dir import run_dir  # noqa: E402
 
 RUN = f"{HERE}/run"
 BOOT_S = 300  # on a busy machine
@@ -87,11 +88,69 @@ class Outcome(unittest.TestCase):
     def test_a_command_that_is_not_there(self):
         self.assertEqual(run("no-such-command").returncode, 127)
 
+    def test_output_that_is_not_copied_is_told(self):
+        begun = time.monotonic()
+        result = run("sh", "-c", "echo before; kill -9 -1; echo after")
+        self.assertEqual(result.returncode, 71, result.stderr)
+        self.assertIn("a part of it is lost", result.stderr)
+        self.assertLess(time.monotonic() - begun, BOOT_S)
+
+    def test_output_that_nobody_reads_is_waited_for_in_time(self):
+        begun = time.monotonic()
+        with Started("yes aaa") as started:
+            boot_s = time.monotonic() - begun
+            started.runner.kill()
+        limit_s = 3 * boot_s + 10
+        reader, writer = os.pipe()
+        try:
+            begun = time.monotonic()
+            result = subprocess.run([RUN, *OPTIONS, "--timeout", f"{limit_s:.0f}", "sh", "-c", "yes aaa"], stdin=subprocess.DEVNULL,
+                                    stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=limit_s + 60)
+        finally:
+            os.close(reader)
+            os.close(writer)
+        self.assertEqual(result.returncode, 124, result.stderr)
+        self.assertIn("nobody read the command's output", result.stderr)
+        self.assertLess(time.monotonic() - begun, limit_s + 20)
+
+    def test_a_reader_that_goes_ends_it_without_a_word(self):
+        command = 'set -o pipefail; "$@" sh -c "yes aaa" | head -n 1'
+        result = subprocess.run(["bash", "-c", command, "bash", RUN, *OPTIONS], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, check=False, timeout=BOOT_S)
+        self.assertEqual((result.returncode, result.stdout), (141, "aaa\n"))
+        self.assertNotIn("rror", result.stderr)
+
+    def test_status_comes_whatever_descriptors_are_closed(self):
+        for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                command = f'"$@" sh -c "echo hi; exit 3" {closed}'
+                result = subprocess.run(["bash", "-c", command, "bash", RUN, *OPTIONS], stdin=subprocess.DEVNULL,
+                                        capture_output=True, text=True, check=False, timeout=BOOT_S)
+                self.assertEqual(result.returncode, 3, result.stderr)
+                self.assertNotIn("rror", result.stderr)
+                self.assertEqual(result.stdout, "" if ">&-" in closed.split() else "hi\n")
+
+    def test_a_temporary_directory_of_any_name(self):
+        with tempfile.TemporaryDirectory(prefix="a,b ") as base:
+            result = run("sh", "-c", "echo $TMPDIR", env={**os.environ, "TMPDIR": base})
+            self.assertEqual((result.returncode, result.stdout), (0, f"{base}\n"), result.stderr)
+            self.assertEqual(os.listdir(base), [])
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as base:
+            result = run("sh", "-c", "echo .$TMPDIR.", env={**os.environ, "TMPDIR": base})
+            self.assertEqual((result.returncode, result.stdout), (0, "..\n"), result.stderr)
+
+    def test_what_the_kernel_killed_for_memory_is_told(self):
+        program = "blocks = []\nwhile True: blocks.append(b'x' * (1 << 26))"
+        result = run("sh", "-c", 'echo 1000 >/proc/self/oom_score_adj; exec python3 -c "$1"', "sh", program)
+        self.assertEqual(result.returncode, 137, result.stderr)
+        self.assertIn("Out of memory: Killed process", result.stderr)
+
     def test_a_crash_is_told_with_the_consoles_lines(self):
         result = run("sh", "-c", "echo before; echo c >/proc/sysrq-trigger; sleep 60")
         self.assertEqual((result.returncode, result.stdout), (70, "before\n"))
         self.assertIn("the kernel inside died", result.stderr)
         self.assertIn("sysrq triggered crash", result.stderr)
+        self.assertIn("Call Trace", result.stderr)
 
     def test_a_hang_ends_in_time(self):
         begun = time.monotonic()
@@ -128,6 +187,10 @@ class Ended(unittest.TestCase):
             while started.left()[0] and time.monotonic() < deadline:
                 time.sleep(0.1)
             self.assertEqual(started.left()[0], [])
+            self.assertEqual(len(started.left()[1]), 1)
+            with mock.patch.object(tempfile, "tempdir", started.base.name), run_dir() as mine, run_dir() as other:
+                self.assertEqual(sorted(f"{started.base.name}/{name}" for name in started.left()[1]), sorted([mine, other]))
+            self.assertEqual(started.left()[1], [])
 
     def test_qemus_death_is_told(self):
         with Started("sleep 1000") as started:
@@ -141,7 +204,11 @@ class Usage(unittest.TestCase):
     def test_mistakes_are_told(self):
         for arguments, text in ((("--config", "none", "true"), "no configuration 'none'"), (("--bad",), "unknown option '--bad'"),
                                 ((), "needs a command"), (("--timeout", "0", "true"), "--timeout needs"),
-                                (("--config",), "--config needs a value")):
+                                (("--timeout", "1e9", "true"), "at most 1000000"), (("--timeout", "-1", "true"), "--timeout needs"),
+                                (("--config",), "--config needs a value"), (("--config=none", "true"), "no configuration 'none'"),
+                                (("--results", "", "true"), "not an empty name"), (("--results=", "true"), "not an empty name"),
+                                (("--all", "--config", "amd", "true"), "contradict"), (("--list", "true"), "different things"),
+                                (("--list", "--all"), "different things")):
             with self.subTest(arguments):
                 result = subprocess.run([RUN, *arguments], capture_output=True, text=True, check=False)
                 self.assertEqual(result.returncode, 2)
@@ -160,6 +227,24 @@ class EndMark(unittest.TestCase):
             with open(reader, "rb") as file:
                 self.assertEqual(file.read(), b"some \x00 outMAR MARK put", step)
             self.assertTrue(stream.ended)
+
+
+    def test_what_nobody_reads_is_waited_for_in_time(self):
+        reader, writer = os.pipe()
+        stream = Stream(b"MARKER", writer, time.monotonic() + 0.5)
+        with self.assertRaises(NotReadError):
+            stream.feed(bytes(1 << 20))
+        os.close(reader)
+        os.close(writer)
+
+
+class Console(unittest.TestCase):
+    def test_a_crash_begins_with_its_cause(self):
+        boot, cause, end = ["boot"] * 200, "BUG: kernel NULL pointer dereference", "Kernel panic - not syncing"
+        shown = crash_lines([*boot, cause, *["trace"] * 60, end]).splitlines()
+        self.assertEqual((shown[0].strip(), shown[-1].strip(), len(shown)), (cause, end, 62))
+        shown = crash_lines([*boot, cause, *["trace"] * 500, end]).splitlines()
+        self.assertEqual((shown[0].strip(), shown[-1].strip(), len(shown)), (cause, end, CAUSE_LINES + 1))
 
 
 def _make_slowly(directory):

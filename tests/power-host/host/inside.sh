@@ -40,7 +40,9 @@ ports=${ports%1}
 $b mkfifo $here/out $here/err
 exec 3<>$here/out 4<>$here/err 5>"${ports}3"
 $b cat <$here/out >"${ports}1" 3<&- 4<&- 5<&- &
+copiers=$!
 $b cat <$here/err >"${ports}2" 3<&- 4<&- 5<&- &
+copiers="$copiers $!"
 
 echo began >&5
 $b setsid /bin/sh $here/command </dev/null >$here/out 2>$here/err 3<&- 4<&- 5<&- &
@@ -50,4 +52,12 @@ $b sync
 printf %s "$token" >&3
 printf %s "$token" >&4
 echo "status $status" >&5
-while :; do $b sleep 1000; done
+# A command that kills all kills what copies its output.
+while :; do
+    for copier in $copiers; do
+        state=Z
+        read -r _ _ state _ <"/proc/$copier/stat"
+        [ "$state" != Z ] || echo lost >&5
+    done 2>/dev/null
+    $b sleep 1
+done

@@ -2,9 +2,11 @@
 """One boot: QEMU's command line, the command's output as it comes, its status or why there is none."""
 
 import contextlib
+import math
 import os
 import re
 import secrets
+import select
 import selectors
 import shlex
 import signal
@@ -17,11 +19,14 @@ from lab.signals import default_signals
 
 CRASHED, ENDED, LATE = 70, 71, 124
 CONSOLE_LINES = 30
+CAUSE_LINES = 120  # of a crash, from its cause on
+CAUSE = re.compile(r"BUG: |divide error|Oops|general protection|Unable to handle|Kernel panic")
 DRAIN_S = 20  # for output that is on its way when the status is there
+LOST_DRAIN_S = 1  # for what is still coming when a part of it is known to be lost
 # On a busy machine QEMU may be late by the time in which the kernel measures its timer, which is then far off, for good.
 MISMEASURED = "APIC calibration not consistent"
 POLL_S = 1
-WARNINGS = re.compile(r"WARNING: |BUG: |INFO: .*(detected|blocked)|UBSAN: ")
+WARNINGS = re.compile(r"WARNING: |BUG: |INFO: .*(detected|blocked)|UBSAN: |Out of memory: ")
 PASSED_ON = ("HOME", "LANG", "TERM", "TMPDIR", "XDG_CACHE_HOME")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN_MOUNTS = ("/dev", "/proc", "/run", "/sys")  # what is below them outside is not seen inside
@@ -30,11 +35,19 @@ COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init mitig
 CPU = "max,la57=off,vendor=GenuineIntel,family=6,model=26"  # Nehalem by its number, so that frequency changes leave the TSC alone
 
 
+class OutputError(RuntimeError):
+    pass
+
+
+class NotReadError(RuntimeError):
+    """Nobody took the output in time."""
+
+
 class Stream:
     """Copies what comes to a descriptor, up to the mark that tells its end, which is not copied."""
 
-    def __init__(self, mark, target):
-        self.mark, self.target = mark, target
+    def __init__(self, mark, target, deadline=math.inf):
+        self.mark, self.target, self.deadline = mark, target, deadline
         self.held = b""  # may be the mark's beginning
         self.ended = False
 
@@ -56,15 +69,32 @@ class Stream:
         self.held = b""
 
     def _put(self, data):
+        poll = select.poll()
+        poll.register(self.target, select.POLLOUT)
         while data:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise NotReadError
+            if not poll.poll(min(left, POLL_S) * 1000):
+                continue
             try:
-                data = data[os.write(self.target, data):]
+                # What poll() promises room for: more would wait for a reader.
+                data = data[os.write(self.target, data[:select.PIPE_BUF]):]
             except BlockingIOError:
                 time.sleep(0.01)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"the command's output cannot be written: {error.strerror}") from None
+
+
+def is_hidden(path):
+    """Whether it is below what the machine has of its own."""
+    return path.startswith("/") and os.path.realpath(path).startswith(tuple(f"{mount}/" for mount in OWN_MOUNTS))
 
 
 def _command_file(command, directory, config):
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ and not is_hidden(os.environ[name])}
     environment |= {"PATH": PATH, "POWER_HOST_CONFIG": config.name, "POWER_HOST_RESULTS": "/run/power-host/results"}
     assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
     return f"cd {shlex.quote(directory)} || exit 126\nexec env -i {assigned} {shlex.join(command)}\n".encode()
@@ -81,23 +111,41 @@ def _own_initramfs(prepared, config, command, directory, token):
                          "power_host.ko": (0o644, module)})
 
 
+def _escaped(path):
+    """As a value among others in one of QEMU's options."""
+    return path.replace(",", ",,")
+
+
 def _argv(prepared, config, run_dir, results, ports):
     def share(tag, path, options):
-        return ["-fsdev", f"local,id={tag},path={path},security_model=none,multidevs=remap{options}",
+        return ["-fsdev", f"local,id={tag},path={_escaped(path)},security_model=none,multidevs=remap{options}",
                 "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
 
     argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", config.smp, "-m", "3072",
             "-kernel", prepared.kernel.vmlinux, "-initrd", f"{run_dir}/initramfs", "-append", COMMAND_LINE,
-            "-chardev", f"file,id=console,path={run_dir}/console.log", "-serial", "chardev:console",
-            *share("root", "/", ",readonly=on"), *share("results", results.replace(",", ",,"), ""),
+            "-chardev", f"file,id=console,path={_escaped(run_dir)}/console.log", "-serial", "chardev:console",
+            *share("root", "/", ",readonly=on"), *share("results", results, ""),
             "-device", "virtio-serial-pci"]
     for number, port in enumerate(ports, start=1):
         argv += ["-add-fd", f"fd={port},set={number}", "-chardev", f"file,id=port{number},path=/dev/fdset/{number},append=on",
                  "-device", f"virtserialport,nr={number},chardev=port{number}"]
     if config.acpi_cpufreq:
-        argv += ["-acpitable", f"file={prepared.pstates}"]
+        argv += ["-acpitable", f"file={_escaped(prepared.pstates)}"]
     return argv
+
+
+def crash_lines(console):
+    """From its cause on; of one that is too long the end, too."""
+    first = next(number for number, line in enumerate(console) if CAUSE.search(line))
+    lines = console[first:]
+    if len(lines) > CAUSE_LINES:
+        lines = [*lines[:CAUSE_LINES - CONSOLE_LINES], "...", *lines[-CONSOLE_LINES:]]
+    return _indented(lines)
+
+
+def _indented(lines):
+    return "\n".join(f"    {line}" for line in lines)
 
 
 class Machine:
@@ -108,6 +156,8 @@ class Machine:
         self.status = None
         self.began_s = None  # after the start, when the command began
         self.mismeasured = False  # and so ended before the command began: to be booted anew
+        self.lost = False  # what copied the output ended before the command did
+        self.unread = False  # nobody took the output in time
         token = f"power-host-end-{secrets.token_hex(8)}"
         with open(f"{run_dir}/initramfs", "wb") as target:
             with open(prepared.initramfs, "rb") as source:
@@ -159,11 +209,23 @@ class Machine:
                 self.began_s = self.seconds
             elif word == "status":
                 self.status = int(value)
+            elif word == "lost":
+                self.lost = True
 
     def run(self, timeout_s):
         """Until the command's status and all of its output are here, QEMU ends, time is over or the boot is no good."""
         takers = {self.readers[0]: self.streams[0].feed, self.readers[1]: self.streams[1].feed, self.readers[2]: self._told}
         deadline = self.begun + timeout_s
+        for stream in self.streams:
+            stream.deadline = deadline
+        try:
+            self._copy(takers, deadline)
+            for stream in self.streams:
+                stream.flush()
+        except NotReadError:
+            self.unread = True
+
+    def _copy(self, takers, deadline):
         with selectors.DefaultSelector() as selector:
             for reader in takers:
                 selector.register(reader, selectors.EVENT_READ)
@@ -174,16 +236,21 @@ class Machine:
                 if self.began_s is None and any(MISMEASURED in line for line in self.log_lines("console.log")):
                     self.mismeasured = True
                     return
-                for key, _ in selector.select(left if self.began_s else min(left, POLL_S)):
+                events = selector.select(min(left, self._wait_s()))
+                if not events and self.status is not None:
+                    break
+                for key, _ in events:
                     data = os.read(key.fd, 1 << 16)
                     if data:
                         takers[key.fd](data)
                     else:
                         selector.unregister(key.fd)
-                if self.status is not None:
-                    deadline = min(deadline, time.monotonic() + DRAIN_S)
-        for stream in self.streams:
-            stream.flush()
+
+    def _wait_s(self):
+        """How long nothing may come before there is something to look after."""
+        if self.status is not None:
+            return LOST_DRAIN_S if self.lost else DRAIN_S
+        return math.inf if self.began_s else POLL_S
 
     def log_lines(self, name):
         with contextlib.suppress(OSError), open(f"{self.run_dir}/{name}", encoding="utf-8", errors="replace") as file:
@@ -193,15 +260,20 @@ class Machine:
     def outcome(self, timeout_s):
         """Status for the caller, and what there is to say of it, if anything."""
         console = self.log_lines("console.log")
+        if self.unread:
+            return LATE, f"nobody read the command's output within {timeout_s:g} s"
+        if self.status is not None and not all(stream.ended for stream in self.streams):
+            return ENDED, (f"the command's output ended before the command did (status {self.status}), and a part of it is lost: "
+                           "the processes that copy it inside were killed, or are stuck")
         if self.status is not None:
             warned = [line for line in console if WARNINGS.search(line)]
             return self.status, "\n".join(["the kernel inside warned:", *warned]) if warned else None
-        tail = "\n".join(f"    {line}" for line in [*console[-CONSOLE_LINES:], *self.log_lines("qemu.log")[-5:]])
+        tail = _indented([*console[-CONSOLE_LINES:], *self.log_lines("qemu.log")[-5:]])
         if any("Kernel panic" in line for line in console):
-            return CRASHED, f"the kernel inside died after {self.seconds:.0f} s; the console's last lines:\n{tail}"
+            return CRASHED, f"the kernel inside died after {self.seconds:.0f} s; the console's lines of it:\n{crash_lines(console)}"
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = self.qemu.wait(1)
             return ENDED, (f"QEMU ended (status {status}) after {self.seconds:.0f} s, before the command did; "
                            f"the console's last lines:\n{tail}")
-        what = "the command did not end" if self.began_s else "it did not even boot"
+        what = "the command did not end" if self.began_s else "the machine had not booted, and the command not begun,"
         return LATE, f"{what} within {timeout_s:g} s; the console's last lines:\n{tail}"
