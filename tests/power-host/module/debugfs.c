@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/debug/power_host: the model's parameters, the processes' classes, the faults; truth.c is beside it. */
+#define pr_fmt(format) KBUILD_MODNAME ": " format
+
 #include <linux/debugfs.h>
 #include <linux/pid.h>
 #include <linux/seq_file.h>
@@ -8,10 +10,12 @@
 #include "power_host.h"
 
 #define INPUT_BYTES 128
+#define HIGHEST_CLASS_PERCENT 10000
 
 static struct dentry *directory;
 
-static const struct {
+/* README.md tells what the model can keep exactly within these ranges. */
+static const struct control {
 	const char *name;
 	u64 *value;
 	u64 lowest, highest;
@@ -19,7 +23,7 @@ static const struct {
 	{ "static_uw", &model.parameters.static_uw, 0, 1000000000 },
 	{ "busy_cpu_uw", &model.parameters.busy_cpu_uw, 0, 1000000000 },
 	{ "frequency_exponent_percent", &model.parameters.frequency_exponent_percent, 0, 500 },
-	{ "smt_percent", &model.parameters.smt_percent, 0, 1000 },
+	{ "smt_percent", &model.parameters.smt_percent, 0, 200 },
 	{ "dram_static_uw", &model.parameters.dram_static_uw, 0, 1000000000 },
 	{ "dram_busy_cpu_uw", &model.parameters.dram_busy_cpu_uw, 0, 1000000000 },
 	{ "counters", &model.parameters.counters, 0, 64 },
@@ -31,7 +35,46 @@ static int take_input(char *line, const char __user *from, size_t size)
 		return -E2BIG;
 	if (copy_from_user(line, from, size))
 		return -EFAULT;
+	if (memchr(line, 0, size))
+		return -EINVAL;
 	line[size] = 0;
+	return 0;
+}
+
+/* How many words the line has; -EINVAL if there is no room for all of them. */
+int split_words(char *line, char **words, int room)
+{
+	char *word;
+	int count = 0;
+
+	while ((word = strsep(&line, " \t\n"))) {
+		if (!*word)
+			continue;
+		if (count == room)
+			return -EINVAL;
+		words[count++] = word;
+	}
+	return count;
+}
+
+static bool is_allowed(const struct control *control, u64 value)
+{
+	return value >= control->lowest && value <= control->highest;
+}
+
+/* What the module was loaded with. */
+int controls_check(void)
+{
+	unsigned int index;
+
+	for (index = 0; index < ARRAY_SIZE(controls); index++) {
+		const struct control *control = &controls[index];
+
+		if (is_allowed(control, *control->value))
+			continue;
+		pr_err("%s=%llu: must be %llu to %llu\n", control->name, *control->value, control->lowest, control->highest);
+		return -ERANGE;
+	}
 	return 0;
 }
 
@@ -41,6 +84,7 @@ static int set_control(char *line)
 	unsigned long flags;
 	unsigned int index;
 	u64 number;
+	int error;
 
 	if (!strcmp(name, "reset")) {
 		model_reset();
@@ -49,12 +93,13 @@ static int set_control(char *line)
 	if (!value)
 		return -EINVAL;
 	*value++ = 0;
-	if (kstrtou64(value, 10, &number))
-		return -EINVAL;
+	error = kstrtou64(value, 10, &number);
+	if (error)
+		return error;
 	for (index = 0; index < ARRAY_SIZE(controls); index++) {
 		if (strcmp(name, controls[index].name))
 			continue;
-		if (number < controls[index].lowest || number > controls[index].highest)
+		if (!is_allowed(&controls[index], number))
 			return -ERANGE;
 		flags = model_lock_all(NULL);
 		*controls[index].value = number;
@@ -98,19 +143,22 @@ static const struct file_operations control_fops = {
 	.release = single_release,
 };
 
-static int set_class(const char *line)
+static int set_class(char *line)
 {
 	struct task_struct *task;
 	struct ph_thread *thread;
 	unsigned int percent;
 	struct pid *id;
 	unsigned long flags;
-	int pid, error = 0;
-	char end;
+	char *words[2];
+	int pid, error;
 
-	if (sscanf(line, "%d %u %c", &pid, &percent, &end) != 2)
+	if (split_words(line, words, ARRAY_SIZE(words)) != ARRAY_SIZE(words))
 		return -EINVAL;
-	if (percent > 10000)
+	error = kstrtoint(words[0], 10, &pid) ?: kstrtouint(words[1], 10, &percent);
+	if (error)
+		return error;
+	if (percent > HIGHEST_CLASS_PERCENT)
 		return -ERANGE;
 	id = find_get_pid(pid);
 	task = get_pid_task(id, PIDTYPE_TGID);
@@ -171,7 +219,7 @@ static ssize_t fault_write(struct file *file, const char __user *from, size_t si
 	int error = take_input(line, from, size);
 
 	if (!error)
-		error = powercap_fault(strim(line));
+		error = powercap_fault(line);
 	return error ?: size;
 }
 

@@ -33,7 +33,7 @@ static u64 allowed_uw(struct ph_constraint *constraint, u64 power_uw, u64 step_n
 	s64 gain_q10 = min_t(s64, MAX_GAIN << 10, (1 << 30) / weight_q20 - (1 << 10));
 	s64 allowed;
 
-	constraint->average_uw += (((s64)power_uw - constraint->average_uw) * weight_q20) >> 20;
+	constraint->average_uw += ((__int128)((s64)power_uw - constraint->average_uw) * weight_q20) >> 20;
 	allowed = limit_uw + (((limit_uw - constraint->average_uw) * gain_q10) >> 10);
 	return allowed > 0 ? allowed : 0;
 }
@@ -45,13 +45,13 @@ static u32 permille_for(struct ph_package *package, u64 dynamic_uw)
 
 	if (dynamic_uw >= package->demand_uw || !exponent)
 		return PH_PERMILLE;
-	ratio = pow_q30(div64_u64(dynamic_uw << 30, package->demand_uw), 10000 / exponent);
+	ratio = pow_q30(div_u128((ph_u128)dynamic_uw << 30, package->demand_uw), 10000 / exponent);
 	return max_t(u32, MIN_PERMILLE, ratio * PH_PERMILLE >> 30);
 }
 
 static void step(struct ph_package *package, u64 now)
 {
-	u64 dynamic_pj = model_package_dynamic(package).energy_pj;
+	ph_u128 dynamic_aj = model_package_dynamic(package).energy_aj;
 	u64 elapsed;
 	u64 static_uw, dynamic_uw, share, allowed, next;
 	u32 permille;
@@ -60,14 +60,14 @@ static void step(struct ph_package *package, u64 now)
 	if (now <= package->stepped_at_ns)
 		return;
 	elapsed = now - package->stepped_at_ns;
-	static_uw = div64_u64((package->static_pj - package->stepped_at_static_pj) * 1000, elapsed);
-	dynamic_uw = div64_u64((dynamic_pj - package->stepped_at_dynamic_pj) * 1000, elapsed);
+	static_uw = div_u128(package->static_aj - package->stepped_at_static_aj, elapsed * PH_NW_PER_UW);
+	dynamic_uw = div_u128(dynamic_aj - package->stepped_at_dynamic_aj, elapsed * PH_NW_PER_UW);
 	package->stepped_at_ns = now;
-	package->stepped_at_static_pj = package->static_pj;
-	package->stepped_at_dynamic_pj = dynamic_pj;
+	package->stepped_at_static_aj = package->static_aj;
+	package->stepped_at_dynamic_aj = dynamic_aj;
 
 	share = pow_q30((u64)package->permille * PH_Q30 / PH_PERMILLE, model.parameters.frequency_exponent_percent);
-	package->demand_uw = (package->demand_uw + div64_u64(dynamic_uw << 30, max(share, 1ULL))) / 2;
+	package->demand_uw = package->demand_uw / 2 + div_u128((ph_u128)dynamic_uw << 30, max(share, 1ULL)) / 2;
 
 	allowed = allowed_uw(&package->constraints[PH_SHORT_TERM], static_uw + dynamic_uw, elapsed);
 	next = allowed_uw(&package->constraints[PH_LONG_TERM], static_uw + dynamic_uw, elapsed);
@@ -83,8 +83,8 @@ static void step(struct ph_package *package, u64 now)
 static void begin(struct ph_package *package, u64 now)
 {
 	package->stepped_at_ns = now;
-	package->stepped_at_static_pj = package->static_pj;
-	package->stepped_at_dynamic_pj = model_package_dynamic(package).energy_pj;
+	package->stepped_at_static_aj = package->static_aj;
+	package->stepped_at_dynamic_aj = model_package_dynamic(package).energy_aj;
 }
 
 static enum hrtimer_restart on_timer(struct hrtimer *unused)

@@ -10,9 +10,33 @@
 bool ph_powercap = true, ph_power_pmu = true, ph_cpu_pmu = true, ph_pstate, ph_amd, ph_locked;
 unsigned long ph_wrap_uj = 65532610;
 
+/* So that no sum with a counter overflows; and remainders are of something. */
+#define WRAP_LOWEST_UJ 1UL
+#define WRAP_HIGHEST_UJ (ULONG_MAX >> 2)
+/* Not below pstate.c's lowest; and no driver's frequency is so far above that its power overflows. */
+#define BASE_LOWEST_KHZ 1000000
+#define BASE_HIGHEST_KHZ 10000000
+
 static unsigned int counters = 3, base_khz = 2400000;
 static unsigned long static_uw = 20000000, busy_cpu_uw = 5000000, dram_static_uw = 2000000, dram_busy_cpu_uw = 1000000;
 static unsigned int frequency_exponent_percent = 100, smt_percent = 100;
+
+static int set_wrap(const char *text, const struct kernel_param *parameter)
+{
+	unsigned long uj;
+	int error = kstrtoul(text, 0, &uj);
+
+	if (!error && (uj < WRAP_LOWEST_UJ || uj > WRAP_HIGHEST_UJ))
+		error = -ERANGE;
+	if (error) {
+		pr_err("wrap_uj must be %lu to %lu\n", WRAP_LOWEST_UJ, WRAP_HIGHEST_UJ);
+		return error;
+	}
+	WRITE_ONCE(ph_wrap_uj, uj);
+	return 0;
+}
+
+static const struct kernel_param_ops wrap_ops = { .set = set_wrap, .get = param_get_ulong };
 
 module_param_named(powercap, ph_powercap, bool, 0444);
 MODULE_PARM_DESC(powercap, "zones under /sys/class/powercap");
@@ -26,7 +50,8 @@ module_param_named(amd, ph_amd, bool, 0444);
 MODULE_PARM_DESC(amd, "zones and events as AMD's: no memory, no limits");
 module_param_named(locked, ph_locked, bool, 0444);
 MODULE_PARM_DESC(locked, "limits cannot be written");
-module_param_named(wrap_uj, ph_wrap_uj, ulong, 0644);
+module_param_cb(wrap_uj, &wrap_ops, &ph_wrap_uj, 0644);
+__MODULE_PARM_TYPE(wrap_uj, "ulong");
 MODULE_PARM_DESC(wrap_uj, "max_energy_range_uj: where the zones' counters wrap");
 module_param(base_khz, uint, 0444);
 MODULE_PARM_DESC(base_khz, "maximum frequency");
@@ -133,6 +158,15 @@ static void end_parts(unsigned int count)
 			parts[count].exit();
 }
 
+static int check_parameters(void)
+{
+	if (model.base_khz < BASE_LOWEST_KHZ || model.base_khz > BASE_HIGHEST_KHZ) {
+		pr_err("base_khz=%u: must be %u to %u\n", model.base_khz, BASE_LOWEST_KHZ, BASE_HIGHEST_KHZ);
+		return -ERANGE;
+	}
+	return controls_check();
+}
+
 static int __init power_host_init(void)
 {
 	unsigned int index;
@@ -142,6 +176,9 @@ static int __init power_host_init(void)
 	model.parameters = (struct ph_parameters){
 		static_uw, busy_cpu_uw, frequency_exponent_percent, smt_percent, dram_static_uw, dram_busy_cpu_uw, counters,
 	};
+	error = check_parameters();
+	if (error)
+		return error;
 	for (index = 0; index < ARRAY_SIZE(parts); index++) {
 		if (parts[index].wanted && !*parts[index].wanted)
 			continue;

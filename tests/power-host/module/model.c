@@ -32,7 +32,7 @@ u64 model_clock_ns(void)
 static u64 busy_power_nw(const struct ph_cpu *cpu, bool sibling_busy)
 {
 	const struct ph_parameters *p = &model.parameters;
-	u64 nw = mul_u64_u64_shr(p->busy_cpu_uw * 1000, cpu->power_q30, 30);
+	u64 nw = mul_u64_u64_shr(p->busy_cpu_uw * PH_NW_PER_UW, cpu->power_q30, 30);
 
 	nw = div_u64(nw * READ_ONCE(cpu->running->process->class_percent), 100);
 	return sibling_busy ? div_u64(nw * p->smt_percent, 100) : nw;
@@ -40,8 +40,8 @@ static u64 busy_power_nw(const struct ph_cpu *cpu, bool sibling_busy)
 
 static void add_usage(struct ph_usage *to, const struct ph_usage *slice)
 {
-	to->energy_pj += slice->energy_pj;
-	to->dram_pj += slice->dram_pj;
+	to->energy_aj += slice->energy_aj;
+	to->dram_aj += slice->dram_aj;
 	to->time_ns += slice->time_ns;
 	to->cycles += slice->cycles;
 }
@@ -68,8 +68,8 @@ static void charge_core(struct ph_core *core, u64 now)
 		if (!cpu->running)
 			continue;
 		slice.time_ns = elapsed;
-		slice.energy_pj = mul_u64_u64_div_u64(elapsed, busy_power_nw(cpu, busy > 1), 1000000);
-		slice.dram_pj = mul_u64_u64_div_u64(elapsed, model.parameters.dram_busy_cpu_uw, 1000);
+		slice.energy_aj = (ph_u128)elapsed * busy_power_nw(cpu, busy > 1);
+		slice.dram_aj = (ph_u128)elapsed * (model.parameters.dram_busy_cpu_uw * PH_NW_PER_UW);
 		slice.cycles = mul_u64_u64_div_u64(elapsed, cpu->rate_hz, NSEC_PER_SEC);
 		add_usage(&cpu->usage, &slice);
 		add_usage(&cpu->running->usage[cpu->package->index], &slice);
@@ -84,8 +84,8 @@ static void charge_static(struct ph_package *package, u64 now)
 		return;
 	elapsed = now - package->static_since_ns;
 	package->static_since_ns = now;
-	package->static_pj += mul_u64_u64_div_u64(elapsed, model.parameters.static_uw, 1000);
-	package->dram_static_pj += mul_u64_u64_div_u64(elapsed, model.parameters.dram_static_uw, 1000);
+	package->static_aj += (ph_u128)elapsed * (model.parameters.static_uw * PH_NW_PER_UW);
+	package->dram_static_aj += (ph_u128)elapsed * (model.parameters.dram_static_uw * PH_NW_PER_UW);
 }
 
 /*
@@ -178,21 +178,21 @@ u64 model_energy_units(struct ph_package *package, enum ph_domain domain)
 {
 	unsigned long flags = model_lock_all(NULL);
 	struct ph_usage dynamic = model_package_dynamic(package);
-	u64 pj = 0;
+	ph_u128 aj = 0;
 
 	switch (domain) {
 	case PH_PACKAGE:
-		pj = package->static_pj + dynamic.energy_pj;
+		aj = package->static_aj + dynamic.energy_aj;
 		break;
 	case PH_DRAM:
-		pj = package->dram_static_pj + dynamic.dram_pj;
+		aj = package->dram_static_aj + dynamic.dram_aj;
 		break;
 	default:
-		pj = dynamic.energy_pj;
+		aj = dynamic.energy_aj;
 		break;
 	}
 	model_unlock_all(flags);
-	return mul_u64_u64_div_u64(pj, 1 << PH_UNITS_PER_J_SHIFT, 1000000 * PH_PJ_PER_UJ);
+	return div_u128(aj, PH_AJ_PER_UNIT);
 }
 
 u64 units_to_uj(u64 units)
@@ -249,8 +249,8 @@ void model_reset(void)
 	for (number = 0; number < model.nr_packages; number++) {
 		struct ph_package *package = &model.packages[number];
 
-		package->static_base_pj = package->static_pj;
-		package->dram_static_base_pj = package->dram_static_pj;
+		package->static_base_aj = package->static_aj;
+		package->dram_static_base_aj = package->dram_static_aj;
 	}
 	records_reset();
 	model_unlock_all(flags);
@@ -282,10 +282,6 @@ int model_init(void)
 	/* A CPU that is offline has no package and no sibling that the kernel would tell. */
 	if (!cpumask_equal(cpu_online_mask, cpu_present_mask)) {
 		pr_err("a CPU is offline; bring all of them online, then load the module\n");
-		return -EINVAL;
-	}
-	if (!model.base_khz) {
-		pr_err("base_khz=0: give the maximum frequency in kHz\n");
 		return -EINVAL;
 	}
 	model.cpus = kcalloc(nr_cpu_ids, sizeof(*model.cpus), GFP_KERNEL);

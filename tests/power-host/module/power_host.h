@@ -23,12 +23,17 @@
 #define PH_MAX_PACKAGES 8
 #define PH_PERMILLE 1000
 
-/* Energy is kept in picojoules: 64 bits hold 18 MJ, and no slice of time is lost to rounding. */
-#define PH_PJ_PER_UJ 1000000ULL
+/*
+ * Energy is kept in attojoules, nanowatts times nanoseconds: 128 bits hold more than can be drawn, and no slice of time
+ * is lost to rounding.
+ */
+typedef unsigned __int128 ph_u128;
+#define PH_AJ_PER_UJ 1000000000000ULL
+#define PH_NW_PER_UW 1000ULL
 
 struct ph_usage {
-	u64 energy_pj;
-	u64 dram_pj;
+	ph_u128 energy_aj;
+	ph_u128 dram_aj;
 	u64 time_ns;
 	u64 cycles;
 };
@@ -75,19 +80,19 @@ struct ph_package {
 	int id;		/* physical */
 	int index;
 	struct cpumask cpus;
-	u64 static_pj;
-	u64 dram_static_pj;
+	ph_u128 static_aj;
+	ph_u128 dram_static_aj;
 	u64 static_since_ns;
-	u64 static_base_pj;	/* what there was at the last reset */
-	u64 dram_static_base_pj;
+	ph_u128 static_base_aj;	/* what there was at the last reset */
+	ph_u128 dram_static_base_aj;
 	/* the limiter */
 	struct ph_constraint constraints[PH_CONSTRAINTS];
 	bool limit_enabled;
 	u32 permille;	/* of the frequency that was asked for */
 	u64 demand_uw;	/* dynamic power if nothing were limited */
 	u64 stepped_at_ns;
-	u64 stepped_at_static_pj;
-	u64 stepped_at_dynamic_pj;
+	ph_u128 stepped_at_static_aj;
+	ph_u128 stepped_at_dynamic_aj;
 };
 
 struct ph_core {
@@ -120,7 +125,7 @@ struct ph_model {
 
 extern struct ph_model model;
 
-/* module parameters that stay as they are */
+/* module parameters; wrap_uj alone may change */
 extern bool ph_powercap, ph_power_pmu, ph_cpu_pmu, ph_pstate, ph_amd, ph_locked;
 extern unsigned long ph_wrap_uj;
 
@@ -149,6 +154,18 @@ enum ph_domain { PH_PACKAGE, PH_CORE, PH_DRAM, PH_DOMAINS };
 u64 model_energy_units(struct ph_package *package, enum ph_domain domain);
 u64 units_to_uj(u64 units);
 #define PH_UNITS_PER_J_SHIFT 14	/* as RAPL: 1 / 2^14 J, 61 uJ */
+#define PH_AJ_PER_UNIT (1000000000000000000ULL >> PH_UNITS_PER_J_SHIFT)	/* without a remainder */
+
+/* The kernel links none of the compiler's. U64_MAX, and no exception, where the quotient does not fit. */
+static inline u64 div_u128(ph_u128 dividend, u64 divisor)
+{
+	u64 low = dividend, high = dividend >> 64;
+
+	if (high >= divisor)
+		return U64_MAX;
+	asm("divq %[divisor]" : "+a" (low), "+d" (high) : [divisor] "r" (divisor) : "cc");
+	return low;
+}
 
 /* power_of_frequency.c */
 #define PH_Q30 (1ULL << 30)
@@ -184,7 +201,7 @@ void limiter_changed(void);
 /* powercap.c */
 int powercap_init(void);
 void powercap_exit(void);
-int powercap_fault(const char *text);
+int powercap_fault(char *line);
 void powercap_package_offline(struct ph_package *package);
 void powercap_package_online(struct ph_package *package);
 
@@ -200,6 +217,8 @@ void pstate_exit(void);
 
 /* truth.c, debugfs.c */
 extern const struct file_operations truth_fops;
+int controls_check(void);
+int split_words(char *line, char **words, int room);
 int debugfs_init(void);
 void debugfs_exit(void);
 

@@ -5,36 +5,55 @@
  */
 #define pr_fmt(format) KBUILD_MODNAME ": " format
 
-#include <linux/delay.h>
+#include <linux/ktime.h>
 #include <linux/mutex.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
 #include "powercap.h"
 
+#define SLOW_STEP_MS 20
+#define SLOW_HIGHEST_MS 60000
+
 static DEFINE_MUTEX(powercap_mutex);
 static struct powercap_control_type *control_type;
 static struct ph_zone_state states[PH_MAX_PACKAGES][PH_DOMAINS];
+static bool has_cpus[PH_MAX_PACKAGES] = { [0 ... PH_MAX_PACKAGES - 1] = true };	/* powercap_mutex */
 static atomic_t registrations;	/* zones that the powercap core still holds */
+
+/* In steps, so that a reader ends when it is killed, or when it is to be slow no more. */
+static int be_slow(const struct ph_zone_state *state)
+{
+	u64 begun_ns = ktime_get_ns();
+
+	while (ktime_get_ns() - begun_ns < READ_ONCE(state->slow_ms) * (u64)NSEC_PER_MSEC) {
+		schedule_timeout_killable(msecs_to_jiffies(SLOW_STEP_MS));
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
 
 static int get_energy(struct powercap_zone *zone, u64 *uj)
 {
 	struct ph_zone_state *state = zone_state(zone);
-	unsigned int slow_ms = READ_ONCE(state->slow_ms);
+	u64 range_uj = READ_ONCE(ph_wrap_uj) + 1;
+	int error = be_slow(state);
 
-	if (slow_ms)
-		msleep(slow_ms);
+	if (error)
+		return error;
 	if (READ_ONCE(state->eio))
 		return -EIO;
 	*uj = units_to_uj(model_energy_units(state->package, state->domain));
 	/* Unsigned, so that a jump beyond the start comes out as the counter's high end. */
-	*uj = (*uj + (ph_wrap_uj + 1) - READ_ONCE(state->behind_uj) % (ph_wrap_uj + 1)) % (ph_wrap_uj + 1);
+	*uj = (*uj + range_uj - READ_ONCE(state->behind_uj) % range_uj) % range_uj;
 	return 0;
 }
 
 static int get_max_energy(struct powercap_zone *zone, u64 *uj)
 {
-	*uj = ph_wrap_uj;
+	*uj = READ_ONCE(ph_wrap_uj);
 	return 0;
 }
 
@@ -119,8 +138,11 @@ static void vanish(struct ph_zone_state *state)
 
 static int come_back(struct ph_zone_state *state)
 {
-	int domain, error = register_zone(state);
+	int domain, error;
 
+	if (!has_cpus[state->package->index])
+		return -ENODEV;
+	error = register_zone(state);
 	if (error || state->domain != PH_PACKAGE)
 		return error;
 	for (domain = PH_PACKAGE + 1; domain < PH_DOMAINS && !error; domain++)
@@ -137,8 +159,7 @@ static int come_back_all(void)
 
 	for (index = 0; index < model.nr_packages; index++)
 		for (domain = 0; domain < PH_DOMAINS; domain++)
-			if (has_domain(domain) && !states[index][domain].zone &&
-			    cpumask_intersects(&model.packages[index].cpus, cpu_online_mask))
+			if (has_domain(domain) && !states[index][domain].zone && has_cpus[index])
 				error = register_zone(&states[index][domain]) ?: error;
 	return error;
 }
@@ -149,6 +170,7 @@ void powercap_package_offline(struct ph_package *package)
 	if (!control_type)
 		return;
 	mutex_lock(&powercap_mutex);
+	has_cpus[package->index] = false;
 	vanish(&states[package->index][PH_PACKAGE]);
 	mutex_unlock(&powercap_mutex);
 }
@@ -158,6 +180,7 @@ void powercap_package_online(struct ph_package *package)
 	if (!control_type)
 		return;
 	mutex_lock(&powercap_mutex);
+	has_cpus[package->index] = true;
 	if (!states[package->index][PH_PACKAGE].zone)
 		come_back(&states[package->index][PH_PACKAGE]);
 	mutex_unlock(&powercap_mutex);
@@ -166,19 +189,25 @@ void powercap_package_online(struct ph_package *package)
 /* intel-rapl:P or intel-rapl:P:D, numbered as when the module was loaded: a zone that is gone can be named, too. */
 static struct ph_zone_state *find_state(const char *name)
 {
-	unsigned int package, subzone;
-	char end;
-	int fields = sscanf(name, "intel-rapl:%x:%x%c", &package, &subzone, &end);
+	unsigned int index;
+	int domain;
+	char own[24];
 
-	if (fields < 1 || fields > 2 || package >= model.nr_packages)
-		return NULL;
-	if (fields == 1)
-		return &states[package][PH_PACKAGE];
-	if (subzone >= PH_DOMAINS - 1 || !has_domain(PH_PACKAGE + 1 + subzone))
-		return NULL;
-	return &states[package][PH_PACKAGE + 1 + subzone];
+	for (index = 0; index < model.nr_packages; index++)
+		for (domain = 0; domain < PH_DOMAINS; domain++) {
+			if (!has_domain(domain))
+				continue;
+			if (domain == PH_PACKAGE)
+				snprintf(own, sizeof(own), "intel-rapl:%x", index);
+			else
+				snprintf(own, sizeof(own), "intel-rapl:%x:%x", index, domain - 1);
+			if (!strcmp(name, own))
+				return &states[index][domain];
+		}
+	return NULL;
 }
 
+/* Without the mutex: whoever holds it may wait for a reader that is slow until this. */
 static void clear_all(void)
 {
 	unsigned int index, domain;
@@ -190,45 +219,66 @@ static void clear_all(void)
 		}
 }
 
-static int apply_fault(const char *text)
+static int set_fault(const char *what, struct ph_zone_state *state)
 {
-	char what[16], zone[32], end;
-	unsigned long long value = 0;
-	struct ph_zone_state *state;
-	int fields = sscanf(text, "%15s %31s %llu %c", what, zone, &value, &end);
-
-	if (fields == 1 && !strcmp(what, "clear")) {
-		clear_all();
-		return come_back_all();
-	}
-	state = fields >= 2 ? find_state(zone) : NULL;
-	if (!state)
-		return fields >= 2 ? -ENODEV : -EINVAL;
-	if (fields == 2 && !strcmp(what, "vanish")) {
+	if (!strcmp(what, "vanish"))
 		vanish(state);
-		return 0;
-	}
-	if (fields == 2 && !strcmp(what, "return"))
+	else if (!strcmp(what, "return"))
 		return come_back(state);
-	if (fields == 2 && !strcmp(what, "eio"))
+	else if (!strcmp(what, "eio"))
 		WRITE_ONCE(state->eio, true);
-	else if (fields == 3 && !strcmp(what, "jump"))
-		WRITE_ONCE(state->behind_uj, state->behind_uj + value);
-	else if (fields == 3 && !strcmp(what, "slow"))
-		WRITE_ONCE(state->slow_ms, value);
 	else
 		return -EINVAL;
 	return 0;
 }
 
-int powercap_fault(const char *text)
+static int set_fault_value(const char *what, struct ph_zone_state *state, u64 value)
 {
+	u64 wrap_uj = READ_ONCE(ph_wrap_uj);
+
+	if (!strcmp(what, "jump")) {
+		if (value > wrap_uj)
+			return -ERANGE;
+		WRITE_ONCE(state->behind_uj, (state->behind_uj + value) % (wrap_uj + 1));
+	} else if (!strcmp(what, "slow")) {
+		if (value > SLOW_HIGHEST_MS)
+			return -ERANGE;
+		WRITE_ONCE(state->slow_ms, value);
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* WHAT ZONE, or WHAT ZONE NUMBER */
+static int apply_fault(char **words, int count)
+{
+	struct ph_zone_state *state = find_state(words[1]);
+	u64 value;
 	int error;
+
+	if (!state)
+		return -ENODEV;
+	if (count == 2)
+		return set_fault(words[0], state);
+	error = kstrtou64(words[2], 10, &value);
+	return error ?: set_fault_value(words[0], state, value);
+}
+
+int powercap_fault(char *line)
+{
+	char *words[3];
+	int error, count = split_words(line, words, ARRAY_SIZE(words));
+	bool clear = count == 1 && !strcmp(words[0], "clear");
 
 	if (!control_type)
 		return -ENODEV;
+	if (count < 2 && !clear)
+		return -EINVAL;
+	if (clear)
+		clear_all();
 	mutex_lock(&powercap_mutex);
-	error = apply_fault(text);
+	error = clear ? come_back_all() : apply_fault(words, count);
 	mutex_unlock(&powercap_mutex);
 	return error;
 }
@@ -263,6 +313,7 @@ void powercap_exit(void)
 
 	if (!control_type)
 		return;
+	clear_all();
 	mutex_lock(&powercap_mutex);
 	for (index = 0; index < model.nr_packages; index++)
 		vanish(&states[index][PH_PACKAGE]);

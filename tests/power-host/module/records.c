@@ -178,6 +178,12 @@ static bool runs_now(const struct ph_thread *thread)
 	return false;
 }
 
+/* As long as a thread of its process is there, which may start another: that one asks for its leader's record. */
+static bool leads_others(const struct ph_thread *thread)
+{
+	return thread->pid == thread->process->pid && thread->process->live;
+}
+
 /* All of the model's locks are held. */
 void records_reset(void)
 {
@@ -191,7 +197,7 @@ void records_reset(void)
 		if (!thread->process)
 			continue;
 		memset(thread->usage, 0, usage_size);
-		if (!thread->ended || runs_now(thread))
+		if (!thread->ended || runs_now(thread) || leads_others(thread))
 			continue;
 		hash_del(&thread->link);
 		if (--thread->process->threads == 0)

@@ -37,9 +37,9 @@ struct text {
 	size_t size, room;
 };
 
-static u64 uj(u64 pj)
+static u64 uj(ph_u128 aj)
 {
-	return div64_u64(pj, PH_PJ_PER_UJ);
+	return div_u128(aj, PH_AJ_PER_UJ);
 }
 
 static void snapshot_free(struct snapshot *s)
@@ -117,14 +117,14 @@ static const char *word(char *name)
 
 static void add_usage_line(struct text *text, const struct ph_usage *usage)
 {
-	add_line(text, " energy_uj=%llu dram_uj=%llu time_ns=%llu cycles=%llu", uj(usage->energy_pj), uj(usage->dram_pj),
+	add_line(text, " energy_uj=%llu dram_uj=%llu time_ns=%llu cycles=%llu", uj(usage->energy_aj), uj(usage->dram_aj),
 		 usage->time_ns, usage->cycles);
 }
 
 static void subtract(struct ph_usage *usage, const struct ph_usage *base)
 {
-	usage->energy_pj -= base->energy_pj;
-	usage->dram_pj -= base->dram_pj;
+	usage->energy_aj -= base->energy_aj;
+	usage->dram_aj -= base->dram_aj;
 	usage->time_ns -= base->time_ns;
 	usage->cycles -= base->cycles;
 }
@@ -140,9 +140,9 @@ static void add_packages(struct text *text, struct snapshot *s)
 		for_each_cpu(number, &package->cpus)
 			subtract(&dynamic, &s->cpus[number].base);
 		add_line(text, "package %d static_uj=%llu dynamic_uj=%llu dram_static_uj=%llu dram_dynamic_uj=%llu",
-			 package->id, uj(package->static_pj - package->static_base_pj), uj(dynamic.energy_pj),
-			 uj(package->dram_static_pj - package->dram_static_base_pj), uj(dynamic.dram_pj));
-		add_line(text, " cores_dynamic_uj=%llu time_ns=%llu cycles=%llu permille=%u\n", uj(dynamic.energy_pj),
+			 package->id, uj(package->static_aj - package->static_base_aj), uj(dynamic.energy_aj),
+			 uj(package->dram_static_aj - package->dram_static_base_aj), uj(dynamic.dram_aj));
+		add_line(text, " cores_dynamic_uj=%llu time_ns=%llu cycles=%llu permille=%u\n", uj(dynamic.energy_aj),
 			 dynamic.time_ns, dynamic.cycles, package->permille);
 	}
 }
@@ -193,8 +193,8 @@ static void add_threads(struct text *text, struct snapshot *s)
 
 			if (is_empty(usage))
 				continue;
-			sums[package].energy_pj += usage->energy_pj;
-			sums[package].dram_pj += usage->dram_pj;
+			sums[package].energy_aj += usage->energy_aj;
+			sums[package].dram_aj += usage->dram_aj;
 			sums[package].time_ns += usage->time_ns;
 			sums[package].cycles += usage->cycles;
 			add_line(text, "thread %d %d comm=%s package=%d",

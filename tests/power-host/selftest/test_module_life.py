@@ -2,6 +2,7 @@
 """CPUs that go and come, the module that goes and comes."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import time
@@ -10,7 +11,7 @@ import unittest
 import interfaces
 from inside import package_of
 from interfaces import (CPU, CYCLES, EVENT_SOURCES, POWERCAP, TYPE_HARDWARE, UNIT_UJ, Event, Mark, Spinner, TestCase, Truth,
-                    counted_while, needs, power_event, power_uj, read, reset_all, write)
+                    counted_while, fault, needs, power_event, power_uj, read, reset_all, write)
 
 MODULE = "/run/power-host/power_host.ko"
 
@@ -54,6 +55,9 @@ class Hotplug(TestCase):
             self.assertTrue(os.path.exists(f"{POWERCAP}/intel-rapl:1"))
         set_online(3, False)
         if has_zones:
+            self.assertFalse(os.path.exists(f"{POWERCAP}/intel-rapl:1"))
+            self.assert_errno(errno.ENODEV, fault, "return intel-rapl:1")
+            fault("clear")
             self.assertFalse(os.path.exists(f"{POWERCAP}/intel-rapl:1"))
         self.assertEqual(read(f"{EVENT_SOURCES}/power/cpumask"), "0")
         set_online(3, True)
@@ -140,6 +144,18 @@ class Reload(TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.1)
         self.load()
+
+    def test_not_with_parameters_out_of_range(self):
+        self.assertEqual(self.unload(), 0)
+        names = []
+        for argument in (f"static_uw={2**64 - 1}", "busy_cpu_uw=1000000001", "smt_percent=201", "counters=65",
+                         f"wrap_uj={2**64 - 1}", "wrap_uj=0", "base_khz=99", "base_khz=0", "base_khz=4294967295"):
+            refused = subprocess.run(["insmod", MODULE, *self.arguments, argument], capture_output=True, check=False)
+            if refused.returncode == 0:
+                names.append(argument)
+                self.unload()
+        self.load()
+        self.assertEqual(names, [])
 
     def test_not_while_a_cpu_is_offline(self):
         self.assertEqual(self.unload(), 0)

@@ -12,6 +12,8 @@ from inside import package_of
 from interfaces import (POWERCAP, UNIT_UJ, WRAP_UJ, Mark, Spinner, TestCase, Truth, control, fault, needs, read, read_uj, write,
                         zone)
 
+WRAP = "/sys/module/power_host/parameters/wrap_uj"
+
 DOMAINS = {"core": "intel-rapl:0:0", "dram": "intel-rapl:0:1"}
 
 
@@ -72,6 +74,16 @@ class Zones(TestCase):
         self.assertGreater(wraps, 3)
         self.assert_counted(wraps * (WRAP_UJ + 1) + last - first.value, first, mark, lambda truth: truth.package_uj(0),
                             2 * UNIT_UJ, "energy over several wraps, uJ")
+
+    def test_range_is_checked(self):
+        self.addCleanup(write, WRAP, WRAP_UJ)
+        for text in (0, 2**63, 2**64 - 1):
+            self.assert_errno(errno.ERANGE, write, WRAP, text)
+        self.assert_errno(errno.EINVAL, write, WRAP, "x")
+        self.assertEqual(int(read(WRAP)), WRAP_UJ)
+        for uj in (1, 2**62 - 1):
+            write(WRAP, uj)
+            self.assertLessEqual(read_uj("intel-rapl:0"), uj)
 
 
 @needs("limits")
@@ -249,12 +261,37 @@ class Faults(TestCase):
         fault("clear")
         self.assertLess(min(self.read_seconds() for _ in range(10)), 0.15)
 
+    def test_is_slow_until_cleared_or_killed(self):
+        fault("slow intel-rapl:0 60000")
+        begun = time.monotonic()
+        readers = [Spinner(work=lambda: read_uj("intel-rapl:0")) for _ in range(2)]
+        time.sleep(0.5)
+        readers[0].end()
+        changer = os.fork()
+        if changer == 0:
+            fault("vanish intel-rapl:0")  # waits for the other reader
+            os._exit(0)
+        time.sleep(0.5)
+        self.assertEqual(os.waitpid(changer, os.WNOHANG), (0, 0))
+        fault("clear")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(changer, 0)[1]), 0)
+        readers[1].end()
+        fault("clear")
+        self.assertGreaterEqual(read_uj("intel-rapl:0"), 0)
+        self.assertLess(time.monotonic() - begun, 30)
+
     def test_junk_is_refused(self):
-        for text in ("", "x", "vanish", "vanish intel-rapl:0 5", "slow intel-rapl:0", "what intel-rapl:0"):
-            if text:
-                self.assert_errno(errno.EINVAL, fault, text)
-        for text in ("vanish intel-rapl:9", "vanish intel-rapl", "eio intel-rapl:0:7"):
+        for text in (" ", "x", "vanish", "vanish intel-rapl:0 5", "vanish intel-rapl:0 junk", "slow intel-rapl:0",
+                     "what intel-rapl:0", "clear\0junk", "jump intel-rapl:0 1 2", "jump intel-rapl:0 x",
+                     "slow intel-rapl:0 -1"):
+            self.assert_errno(errno.EINVAL, fault, text)
+        for text in ("vanish intel-rapl:9", "vanish intel-rapl", "eio intel-rapl:0:7", "vanish intel-rapl:0:zz",
+                     "vanish intel-rapl:0x", "vanish intel-rapl:00", "vanish intel-rapl:0:", "clear junk"):
             self.assert_errno(errno.ENODEV, fault, text)
+        for text in ("slow intel-rapl:0 60001", "slow intel-rapl:0 4294967296", f"jump intel-rapl:0 {WRAP_UJ + 1}",
+                     "jump intel-rapl:0 99999999999999999999999999"):
+            self.assert_errno(errno.ERANGE, fault, text)
+        self.assertGreaterEqual(read_uj("intel-rapl:0:0"), 0)
 
 
 if __name__ == "__main__":

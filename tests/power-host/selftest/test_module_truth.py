@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The truth adds up, and follows the model: parameters, classes, siblings."""
 
+import ctypes
 import errno
 import os
 import threading
@@ -27,6 +28,22 @@ def _spun(cpus, seconds=1.0):
 def _watts_while_busy(before, after, pid):
     time_ns = after.process(pid, "time_ns") - before.process(pid, "time_ns")
     return (after.process(pid, "energy_uj") - before.process(pid, "energy_uj")) * 1000 / time_ns
+
+
+SYS_EXIT = 60
+
+
+def _leader_goes():
+    """This process's first thread ends; another starts one more every 50 ms."""
+    def start_others():
+        while True:
+            other = threading.Thread(target=sum, args=(range(20000),))
+            other.start()
+            other.join()
+            time.sleep(0.05)
+
+    threading.Thread(target=start_others).start()
+    ctypes.CDLL(None).syscall(SYS_EXIT, 0)
 
 
 class Sums(TestCase):
@@ -57,6 +74,19 @@ class Sums(TestCase):
         self.assertLess(truth.packages[0]["static_uj"], before.packages[0]["static_uj"])
         self.assert_sums(truth)
 
+    def test_a_process_without_its_leader_has_one_row(self):
+        with Spinner(work=_leader_goes) as process:
+            time.sleep(0.5)
+            write(f"{DEBUG}/class", f"{process.pid} 150")
+            write(f"{DEBUG}/control", "reset")
+            time.sleep(1)
+            truth = Truth()
+            rows = [row for row in truth.processes if row["pid"] == process.pid]
+        self.assertTrue(rows)
+        self.assertEqual(len(rows), len({row["package"] for row in rows}))
+        self.assertEqual({row["class"] for row in rows}, {150})
+        self.assert_sums(truth)
+
     def test_threads_are_told_apart(self):
         done = threading.Event()
         ids = []
@@ -84,6 +114,14 @@ class Sums(TestCase):
 
 
 class Model(TestCase):
+    def test_much_power_for_long(self):
+        control(static_uw=1_000_000_000, busy_cpu_uw=1_000_000_000, smt_percent=200)
+        with Spinner(1) as spinner:
+            write(f"{DEBUG}/class", f"{spinner.pid} 10000")
+            before = Truth()
+            time.sleep(1)
+            self.assertGreaterEqual(_watts_while_busy(before, Truth(), spinner.pid), 99_999)
+
     def test_time_is_the_kernels_cpu_time(self):
         with Spinner(1) as spinner:
             time.sleep(2)
@@ -116,9 +154,12 @@ class Model(TestCase):
 
     def test_junk_is_refused(self):
         for text, number in (("busy_cpu_uw=x", errno.EINVAL), ("nothing=1", errno.EINVAL), ("busy_cpu_uw", errno.EINVAL),
-                             ("counters=100", errno.ERANGE), ("x" * 200, errno.E2BIG)):
+                             ("counters=100", errno.ERANGE), (f"counters={2**64}", errno.ERANGE), ("smt_percent=201", errno.ERANGE),
+                             ("busy_cpu_uw=5\0junk", errno.EINVAL), ("x" * 200, errno.E2BIG)):
             self.assert_errno(number, write, f"{DEBUG}/control", text)
-        for text, number in (("x", errno.EINVAL), ("1", errno.EINVAL), ("999999 200", errno.ESRCH), ("1 99999", errno.ERANGE)):
+        for text, number in (("x", errno.EINVAL), ("1", errno.EINVAL), ("999999 200", errno.ESRCH), ("1 99999", errno.ERANGE),
+                             (f"1 {2**32 + 100}", errno.ERANGE), (f"{2**32 + 1} 100", errno.ERANGE), ("1 100 5", errno.EINVAL),
+                             ("1 100junk", errno.EINVAL), ("1 100\0junk", errno.EINVAL)):
             self.assert_errno(number, write, f"{DEBUG}/class", text)
 
     def test_class_is_of_the_process_and_of_what_it_forks(self):
