@@ -139,6 +139,12 @@ class Samples(unittest.TestCase):
         self.assertEqual(found.processes[5, 0], Used(22, 2, 5, 6))
         self.assertEqual(samples.truth_at_others({"truth": [TRUTH, later]}).processes[5, 0], Used(31, 2, 5, 6))
 
+    def test_what_a_process_drew_before_it_was_a_vm_is_not_the_vms(self):
+        rows = "process 5 start_ns=1 comm=sh class=100 package=0 energy_uj=7 dram_uj=1 time_ns=2 cycles=3\n"
+        before = samples.truth_at_others({"truth": [TRUTH, TRUTH]}).processes[5, 0]
+        found = samples.truth_at_others({"truth": [TRUTH, TRUTH], "launched": {5: rows}}).processes[5, 0]
+        self.assertEqual(before - found, Used(7, 1, 2, 3))
+
     def test_a_reading_that_is_not_between_the_accounts_is_an_error(self):
         with self.assertRaisesRegex(ValueError, "not between"):
             samples.truth_at_reading({"truth": [TRUTH, TRUTH.replace("time 1000", "time 2000")], "reading_ns": 2001})

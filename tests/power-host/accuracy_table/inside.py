@@ -123,11 +123,12 @@ class Run:
         """A VM starts; the plugin is told as libvirt tells it."""
         vm = next(vm for vm in self.scenario.vms if vm.name == name)
         guest = guests.Guest(name, work=vm.work, duty_percent=vm.duty_percent, vcpus=vm.vcpus, pin=vm.pin, net=vm.net,
-                             accel=self.tools.accel).start(self.scratch)
+                             accel=self.tools.accel).start(self.scratch, held=bool(self.meter))
         self.vms[name] = guest
         self.pids.setdefault(name, []).append(guest.pid)
         if self.meter:
             self.meter.ask(f"start {guest.uuid} {name} {guest.pid}")
+            guest.release()
 
     def stop(self, name):
         """A VM ends."""

@@ -55,8 +55,15 @@ class Interval:
 
 
 def load(path):
+    """The samples; each knows what processes had drawn when they became VMs, in it or before."""
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        taken = [json.loads(line) for line in file]
+    launched = {}
+    for sample in taken:
+        for pid, rows in sample.get("started", {}).items():
+            launched = {**launched, int(pid): rows}
+        sample["launched"] = launched
+    return taken
 
 
 def _zone_key(zone):
@@ -223,11 +230,21 @@ def _between(first, second, part):
                  mixed(first.processes, second.processes), mixed(first.vhost, second.vhost))
 
 
+def _account(sample, number):
+    """The one before or after the plugin's reading, of VMs only what they drew since they are VMs."""
+    account = parse_truth(sample["truth"][number])
+    for rows in sample.get("launched", {}).values():
+        for key, used in parse_truth(rows).processes.items():
+            if key in account.processes:
+                account.processes[key] = account.processes[key] - used
+    return account
+
+
 def truth_at_reading(sample):
     """At the plugin's reading, between the two accounts that were taken around it; None without any."""
     if None in sample["truth"]:
         return None
-    first, second = (parse_truth(text) for text in sample["truth"])
+    first, second = (_account(sample, number) for number in (0, 1))
     lasted = second.time_ns - first.time_ns
     at = sample.get("reading_ns", (first.time_ns + second.time_ns) // 2)
     if not first.time_ns <= at <= second.time_ns:
@@ -243,7 +260,7 @@ def account_gap_ns(sample):
 
 def truth_at_others(sample):
     """When the others' inputs were read: after the second account."""
-    return parse_truth(sample["truth"][1])
+    return _account(sample, 1)
 
 
 def spent(before, after, pids):

@@ -31,7 +31,10 @@ PASSED_ON = ("HOME", "LANG", "TERM", "TMPDIR", "XDG_CACHE_HOME")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN_MOUNTS = ("/dev", "/proc", "/run", "/sys")  # what is below them outside is not seen inside
 COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init mitigations=off nmi_watchdog=0 watchdog_thresh=60 "
-                "tsc=reliable lpj=10400000 no_timer_check cryptomgr.notests random.trust_cpu=on rcupdate.rcu_expedited=1 apparmor=0 audit=0")
+                "tsc=reliable lpj=10400000 no_timer_check cryptomgr.notests random.trust_cpu=on rcupdate.rcu_expedited=1 "
+                "apparmor=0 audit=0 "
+                # Else the first memory cgroup patches code that all CPUs run, at which the emulation may stand still for minutes.
+                "cgroup.memory=nokmem")
 CPU = "max,la57=off,vendor=GenuineIntel,family=6,model=26"  # Nehalem by its number, so that frequency changes leave the TSC alone
 
 

@@ -84,7 +84,11 @@ private:
         Vm vm;
         if (!(words >> vm.uuid >> vm.name >> vm.pid))
             throw std::runtime_error("start needs UUID, NAME and PID");
+        // What the launcher did under this pid is not the VM's: libvirt, too, tells of it before QEMU itself
+        // runs.
+        TruthAccount before;
         plugin_.start(vm);
+        started_[std::to_string(vm.pid)] = process_rows(before.text(), vm.pid);
         cycles_.emplace(vm.uuid, vm.pid);
         vms_.push_back(vm);
     }
@@ -115,6 +119,7 @@ private:
                 throw std::runtime_error("the plugin gave no new reading, however often it was asked");
         }
         TruthAccount after;
+        line["started"] = std::exchange(started_, nlohmann::json::object());
         if (taken.reading) line["reading_ns"] = taken.reading->time_ns;
         line["monotonic_ns"] = steady_clock::now().time_since_epoch().count();
         line["zones"] = powercap_zones();
@@ -147,6 +152,8 @@ private:
 
     Plugin plugin_;
     std::ofstream raw_;
+    nlohmann::json started_ =
+        nlohmann::json::object();  ///< since the last sample: {pid: its rows of the truth}
     std::unique_ptr<Recorder> recorder_;
     bool begun_ = false;
     std::vector<Vm> vms_;

@@ -151,4 +151,13 @@ nlohmann::json truth(const std::string& text) {
     return kept.empty() ? nlohmann::json() : nlohmann::json(kept);
 }
 
+std::string process_rows(const std::string& text, pid_t pid) {
+    std::istringstream lines(text);
+    const std::string head = "process " + std::to_string(pid) + " ";
+    std::string kept;
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with(head)) kept += line + '\n';
+    return kept;
+}
+
 }  // namespace virt_power

@@ -54,6 +54,8 @@ private:
 /// Null for an empty one. Of threads, only those whose comm begins with vhost: they work for a VM
 /// without being its own.
 nlohmann::json truth(const std::string& text);
+/// Its rows of a process alone.
+std::string process_rows(const std::string& text, pid_t pid);
 
 }  // namespace virt_power
 

@@ -135,6 +135,8 @@ void model_switch(unsigned int number, struct task_struct *prev, struct task_str
 	if (cpu->running && prev)
 		records_note_comm(cpu->running, prev);
 	cpu->running = next->pid ? records_of(next) : NULL;
+	cpu->next = next;
+	cpu->at_switch = cpu->usage;
 	raw_spin_unlock_irqrestore(&cpu->core->lock, flags);
 }
 
@@ -149,10 +151,14 @@ void model_cpu_gone(unsigned int number)
 	raw_spin_lock_irqsave(&cpu->core->lock, flags);
 	charge_core(cpu->core, model_clock_ns());
 	cpu->running = NULL;
+	cpu->next = NULL;
 	raw_spin_unlock_irqrestore(&cpu->core->lock, flags);
 }
 
-/* Whichever probe of sched_switch ran first: what was counted up to this instant. */
+/*
+ * Called on that CPU. A switch happens at one instant: those who read within its tracepoint get what there was when we
+ * were told of it, since the probes' own time, long on an emulated machine, is no cycles of the task that comes.
+ */
 void model_read_cpu(unsigned int number, struct ph_usage *usage)
 {
 	struct ph_cpu *cpu = model_cpu(number);
@@ -160,7 +166,7 @@ void model_read_cpu(unsigned int number, struct ph_usage *usage)
 
 	raw_spin_lock_irqsave(&cpu->core->lock, flags);
 	charge_core(cpu->core, model_clock_ns());
-	*usage = cpu->usage;
+	*usage = cpu->next && cpu->next != current ? cpu->at_switch : cpu->usage;
 	raw_spin_unlock_irqrestore(&cpu->core->lock, flags);
 }
 

@@ -112,6 +112,8 @@ struct ph_cpu {
 	u64 power_q30;	/* share of busy_cpu_uw that it draws at this rate */
 	struct ph_usage usage;	/* never goes back */
 	struct ph_usage base;	/* what there was at the last reset */
+	const struct task_struct *next;	/* of the last switch; compared alone */
+	struct ph_usage at_switch;
 };
 
 struct ph_model {

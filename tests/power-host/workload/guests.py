@@ -71,16 +71,24 @@ class Guest:
     def pid(self):
         return self.process.pid
 
-    def start(self, directory):
-        """Returns at once; wait_until_working() then says when it works."""
+    def start(self, directory, held=False):
+        """Returns at once; wait_until_working() then says when it works. One that is held has its pid, and does nothing until
+        release(), as libvirt holds it until its cgroup is there."""
         self.log, self.console = f"{directory}/{self.name}.log", f"{directory}/{self.name}.console"
         for path in (self.log, self.console):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+        argv = self._argv(directory)
+        if held:
+            argv = ["sh", "-c", 'read -r _; exec "$@" </dev/null', "sh", *argv]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(self._argv(directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE if held else subprocess.DEVNULL, stdout=log, stderr=log,
                                             preexec_fn=self._enter_cgroup)
         return self
+
+    def release(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
 
     def _image(self, directory):
         code = bytearray(assembled())
