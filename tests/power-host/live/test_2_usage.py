@@ -14,10 +14,18 @@ from interfaces import CYCLES, INSTRUCTIONS, NS, TYPE_HARDWARE, Event, Spinner, 
 PINNED = 1 << 2  # perf_event_attr's flag
 
 
+def doze():
+    """Sleeps and wakes 200 times a second."""
+    end = time.thread_time_ns() + 2_000_000
+    while time.thread_time_ns() < end:
+        pass
+    time.sleep(0.002)
+
+
 class UsageTest(PluginTest):
-    def vm(self, plugin, cpu=None):
+    def vm(self, plugin, cpu=None, **keywords):
         """A process that is a domain until the test's end."""
-        spinner = Spinner(cpu)
+        spinner = Spinner(cpu, **keywords)
         self.addCleanup(spinner.end)
         plugin.start(spinner.pid)
         return spinner.pid
@@ -48,6 +56,13 @@ class Usage(UsageTest):
         span = self.span(plugin)
         for pid in (one, other):
             self.assert_usage(span, pid, "cycles", "cycles")
+
+    @needs("cpu-pmu")
+    def test_cycles_of_one_that_sleeps_often_are_the_truths(self):
+        """Nothing is lost where it begins and ends to run, beside idle."""
+        plugin = self.open()
+        pid = self.vm(plugin, 1, work=doze)
+        self.assert_usage(self.span(plugin), pid, "cycles", "cycles")
 
     @needs("second-package")
     def test_a_vm_that_moves_is_charged_where_it_was(self):

@@ -18,9 +18,11 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "plugin.hpp"
 #include "raw_inputs.hpp"
