@@ -41,6 +41,8 @@ std::optional<uint64_t> EnergyCounter::step(uint64_t raw_uj, uint64_t elapsed_ns
 }
 
 void EnergyCounter::add(uint64_t raw_uj, uint64_t now_ns) {
+    before_ns_ = last_ns_;
+    before_energy_uj_ = energy_uj_;
     if (last_uj_) {
         std::optional<uint64_t> step_uj =
             interrupted_ ? std::nullopt : step(raw_uj, now_ns - std::min(now_ns, last_ns_));
@@ -54,6 +56,13 @@ void EnergyCounter::add(uint64_t raw_uj, uint64_t now_ns) {
     interrupted_ = false;
     last_uj_ = raw_uj;
     last_ns_ = now_ns;
+}
+
+uint64_t EnergyCounter::energy_uj_at(uint64_t time_ns) const {
+    if (time_ns >= last_ns_) return energy_uj_;
+    if (time_ns <= before_ns_) return before_energy_uj_;
+    Wide part_uj = Wide{energy_uj_ - before_energy_uj_} * (time_ns - before_ns_) / (last_ns_ - before_ns_);
+    return before_energy_uj_ + static_cast<uint64_t>(part_uj);
 }
 
 void EnergyCounter::interrupt() { interrupted_ = last_uj_.has_value(); }

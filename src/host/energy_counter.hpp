@@ -27,6 +27,9 @@ public:
 
     /// Since the first value.
     [[nodiscard]] uint64_t energy_uj() const { return energy_uj_; }
+    /// The same at a time between the last two values, as if it grew evenly between them; at any other time
+    /// that of the nearer one of the two.
+    [[nodiscard]] uint64_t energy_uj_at(uint64_t time_ns) const;
     [[nodiscard]] uint64_t gaps() const { return gaps_; }
     /// The counter was seen to move: there is something behind it.
     [[nodiscard]] bool moved() const { return moved_; }
@@ -42,6 +45,8 @@ private:
     std::optional<uint64_t> last_uj_;
     uint64_t last_ns_ = 0;
     uint64_t energy_uj_ = 0;
+    uint64_t before_ns_ = 0;  ///< of the value before the last one
+    uint64_t before_energy_uj_ = 0;
     uint64_t gaps_ = 0;
     bool interrupted_ = false;
     bool moved_ = false;

@@ -104,7 +104,7 @@ void ZoneSet::choose_counted() {
     }
 }
 
-std::vector<ZoneReading> ZoneSet::zones(const CpuTopology& topology) const {
+std::vector<ZoneReading> ZoneSet::zones(const CpuTopology& topology, uint64_t time_ns) const {
     std::lock_guard lock(mutex_);
     std::vector<ZoneReading> readings;
     for (const Zone& zone : zones_) {
@@ -116,7 +116,7 @@ std::vector<ZoneReading> ZoneSet::zones(const CpuTopology& topology) const {
         reading.source = source_prefix_ + info.source;
         reading.counted = zone.counted;
         reading.gaps = zone.counter.gaps();
-        if (zone.readable) reading.energy_uj = zone.counter.energy_uj();
+        if (zone.readable) reading.energy_uj = zone.counter.energy_uj_at(time_ns);
         readings.push_back(std::move(reading));
     }
     return readings;

@@ -34,7 +34,8 @@ public:
     /// read() with it. Returns its name, empty if no call was in a sensor.
     std::string abandon();
 
-    [[nodiscard]] std::vector<ZoneReading> zones(const CpuTopology& topology) const;
+    /// Their energy at a time, best between the last two calls of read().
+    [[nodiscard]] std::vector<ZoneReading> zones(const CpuTopology& topology, uint64_t time_ns) const;
     /// Some zone is counted.
     [[nodiscard]] bool any_counted() const;
     [[nodiscard]] bool empty() const { return zones_.empty(); }

@@ -30,8 +30,8 @@ constexpr milliseconds first_phase{5000};
 /// Bounds of the period in which counters are read for their wraps.
 constexpr milliseconds shortest_period{10};
 constexpr milliseconds longest_period{60000};
-/// Energy and CPU use are read one after the other, and stand for one instant. What takes longer than they
-/// need was held up in between, by the scheduler or a hypervisor: it is done again, this often at most.
+/// Energy is read before and after CPU use, and both stand for one instant. What takes longer than they need
+/// was held up in between, by the scheduler or a hypervisor: it is done again, this often at most.
 constexpr int most_attempts = 4;
 constexpr milliseconds patience_for_attempts{20};
 constexpr nanoseconds needed_by_pass{1'000'000};
@@ -95,7 +95,7 @@ struct PowerEngine::Shared {
     [[nodiscard]] bool first_phase_over() const;
     [[nodiscard]] milliseconds period(const ZoneSet& with) const;
     void add_zones(Snapshot& snapshot, const ZoneSet& with);
-    Snapshot take(const ZoneSet& with);
+    std::optional<Snapshot> take(ZoneSet& with);
     std::shared_ptr<const Snapshot> take_of_one_instant(ZoneSet& with);
     [[nodiscard]] bool hangs_for(milliseconds limit) const;
     static void start_worker(const std::shared_ptr<Shared>& self);
@@ -139,8 +139,8 @@ milliseconds PowerEngine::Shared::period(const ZoneSet& with) const {
 
 /// Measured zones; modelled ones where that is allowed and no counter moves.
 void PowerEngine::Shared::add_zones(Snapshot& snapshot, const ZoneSet& with) {
-    snapshot.host.zones =
-        usage->with_topology([&](const CpuTopology& topology) { return with.zones(topology); });
+    snapshot.host.zones = usage->with_topology(
+        [&](const CpuTopology& topology) { return with.zones(topology, snapshot.host.time_ns); });
     if (options.modelled && !was_counted && (with.empty() || first_phase_over())) {
         if (!std::exchange(model_serves, true))
             log(LogLevel::Info,
@@ -153,9 +153,14 @@ void PowerEngine::Shared::add_zones(Snapshot& snapshot, const ZoneSet& with) {
                            [this](std::string_view message) { log(LogLevel::Warning, message); });
 }
 
-Snapshot PowerEngine::Shared::take(const ZoneSet& with) {
+/// Zones before and after CPU use, so that their energy at its instant is known, however long each took.
+/// Nothing if this thread was given up meanwhile.
+std::optional<Snapshot> PowerEngine::Shared::take(ZoneSet& with) {
     Snapshot snapshot;
+    if (!with.read(options.now_ns)) return std::nullopt;
     Result<UsageSnapshot> used = usage->read();
+    if (!with.read(options.now_ns)) return std::nullopt;
+    was_counted = was_counted || with.any_counted();
     if (!used) {
         if (!std::exchange(was_error, true)) log(LogLevel::Error, used.error().message);
         return snapshot;
@@ -178,9 +183,9 @@ std::shared_ptr<const Snapshot> PowerEngine::Shared::take_of_one_instant(ZoneSet
     for (int attempt = 0; attempt < most_attempts; attempt++) {
         uint64_t from_ns = options.now_ns();
         if (attempt > 0 && from_ns - begun_ns > to_ns(patience_for_attempts)) break;
-        if (!with.read(options.now_ns)) return nullptr;
-        was_counted = was_counted || with.any_counted();
-        auto snapshot = std::make_shared<const Snapshot>(take(with));
+        std::optional<Snapshot> taken = take(with);
+        if (!taken) return nullptr;
+        auto snapshot = std::make_shared<const Snapshot>(std::move(*taken));
         uint64_t took_ns = options.now_ns() - from_ns;
         uint64_t needed_ns = to_ns(needed_by_pass) + snapshot->domains.size() * to_ns(needed_by_domain);
         if (!snapshot->valid) return best ? best : snapshot;

@@ -19,6 +19,27 @@ TEST(EnergyCounter, counts_from_its_first_value) {
     EXPECT_TRUE(counter.moved());
 }
 
+TEST(EnergyCounter, grows_evenly_between_its_last_two_values) {
+    EnergyCounter counter(std::nullopt, watt_uw);
+    counter.add(100, 1 * s);
+    counter.add(200, 2 * s);
+    counter.add(600, 4 * s);
+    EXPECT_EQ(counter.energy_uj_at(1 * s), 100U);
+    EXPECT_EQ(counter.energy_uj_at(2 * s), 100U);
+    EXPECT_EQ(counter.energy_uj_at(3 * s), 300U);
+    EXPECT_EQ(counter.energy_uj_at(4 * s), 500U);
+    EXPECT_EQ(counter.energy_uj_at(5 * s), 500U);
+}
+
+TEST(EnergyCounter, does_not_grow_over_a_gap) {
+    EnergyCounter counter(std::nullopt, watt_uw);
+    counter.add(100, 1 * s);
+    counter.add(200, 2 * s);
+    counter.add(50, 3 * s);
+    EXPECT_EQ(counter.energy_uj_at(5 * s / 2), 100U);
+    EXPECT_EQ(counter.gaps(), 1U);
+}
+
 TEST(EnergyCounter, has_not_moved_while_it_stands_still) {
     EnergyCounter counter(std::nullopt, watt_uw);
     for (uint64_t n = 0; n < 5; n++) counter.add(0, n * s);

@@ -61,11 +61,11 @@ protected:
     }
     std::vector<std::string> counted() {
         std::vector<std::string> names;
-        for (const ZoneReading& zone : zones_->zones(topology_))
+        for (const ZoneReading& zone : zones_->zones(topology_, now_ns_))
             if (zone.counted) names.push_back(zone.name);
         return names;
     }
-    ZoneReading zone(size_t n) { return zones_->zones(topology_)[n]; }
+    ZoneReading zone(size_t n) { return zones_->zones(topology_, now_ns_)[n]; }
 
     FakeRoot root_;
     CpuTopology topology_{root_.path()};

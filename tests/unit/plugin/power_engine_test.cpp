@@ -260,6 +260,32 @@ TEST_F(Engine, the_shortest_of_a_few_attempts_counts_where_all_are_held_up) {
     EXPECT_EQ(counter_->reads, reads + 1);  // no more of them would help
 }
 
+/// Zones that draw 1 W by this clock; one of them keeps the reader for 4 ms from some time on.
+TEST_F(Engine, energy_is_that_of_the_instant_of_use_however_long_the_sensors_take) {
+    class Sensor : public TestSensor {
+    public:
+        Sensor(const std::string& name, std::atomic<uint64_t>& now_ns) : TestSensor(name), now_ns_(now_ns) {
+            info_.max_power_uw = 10'000'000;
+        }
+        [[nodiscard]] Result<uint64_t> read_uj() override { return (now_ns_ += takes_ns) / 1000; }
+
+        std::atomic<uint64_t> takes_ns = 0;
+
+    private:
+        std::atomic<uint64_t>& now_ns_;
+    };
+    auto slow = std::make_shared<Sensor>("package-0", now_ns_);
+    start({slow, std::make_shared<Sensor>("package-1", now_ns_)});
+    auto before = engine_->snapshot();
+    now_ns_ += 1'000'000'000;
+    slow->takes_ns = 4'000'000;
+    auto after = engine_->snapshot();
+    uint64_t drawn_uj = *after->host.zones[1].energy_uj - *before->host.zones[1].energy_uj;
+    uint64_t elapsed_us = (after->host.time_ns - before->host.time_ns) / 1000;
+    EXPECT_GE(drawn_uj + 5, elapsed_us);
+    EXPECT_LE(drawn_uj, elapsed_us + 5);
+}
+
 TEST_F(Engine, a_pass_that_fails_is_said_once_and_is_not_valid) {
     start({});
     counter_->fails = true;
