@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Sourced by tools/demo and tools/check.
+# Sourced by tools/demo, tools/check and tests/power-host's programs.
 
 lib=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck disable=SC2034  # for those who source this

@@ -29,9 +29,13 @@ were not run.
 - Energy counters wrap at 262 kJ, as real ones do, and not at the module's own 65 J (but in wrapping-counters): where a simulated
   machine stands still for 0.1 s, the plugin rightly says that a counter which wraps so soon may have wrapped unseen.
 - The truth is read before and after each reading of the plugin's, and taken in between. A scenario in which these two were more than
-  10 % of an interval apart, because the machine outside stood still, was measured anew, whatever its errors were.
+  10 % of an interval apart, because the machine outside stood still, was measured once more, whatever its errors were, and the
+  quieter of both kept; where that was disturbed too, its section says so.
 
 ## What is held against what
+
+host-share, the default, and vm-share are virt-power's ([model.md](model.md)). The others are Scaphandre's, Kepler's (0.11), EnergAt's, QEMU's
+`-accel kvm,rapl=on`, and that of the thesis with which this line of work began (Gkantsidis, University of Thessaly).
 
 The truth of a VM is what its QEMU process drew, from when libvirt would let it run, and the vhost threads that work for it. Static power of a machine is known to all
 formulas that ask for it, exactly: how well it can be measured is another matter ([model.md](model.md)).

@@ -91,7 +91,7 @@ class Command(unittest.TestCase):
         self.assertEqual(os.getuid(), 0)
 
     def test_output_can_be_opened_again(self):
-        result = subprocess.run(["sh", "-c", "echo again >/dev/stderr"], check=False)
+        result = subprocess.run(["sh", "-c", "echo '    opened' >/dev/stderr"], check=False)
         self.assertEqual(result.returncode, 0)
 
 

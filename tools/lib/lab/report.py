@@ -95,6 +95,8 @@ def run(find, wanted, verbose, surroundings=contextlib.nullcontext):
         second = attempt("not ok", lambda name: any(is_of_class(name, failed) for failed in first.failed))
         words = {**words, **second.words}
     words = list(words.values())
+    if not words:
+        print("no test has that in its name", flush=True)
     passed, failed = words.count("ok"), words.count("not ok")
     print(f"{passed} passed, {failed} failed, {words.count('skip')} skipped, {len(first.failed)} tried again", flush=True)
     return 1 if failed or not passed else 0
