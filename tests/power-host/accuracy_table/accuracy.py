@@ -101,7 +101,7 @@ def measure(chosen, options, directory, results):
 
 def measure_anew(found, options, directory, results, virt_power):
     """Those during which the machine outside stood still; of both, what was measured more quietly stays."""
-    disturbed = {result.scenario.name: result for result in found if result.gap_share > table.WIDEST_GAP}
+    disturbed = {result.scenario.name: result for result in found if result.gap_s > table.WIDEST_GAP_S}
     if not disturbed:
         return found
     print(f"accuracy: measured anew, since the machine outside stood still meanwhile: {', '.join(disturbed)}", flush=True)
@@ -109,7 +109,7 @@ def measure_anew(found, options, directory, results, virt_power):
         measure([result.scenario for result in disturbed.values()], options, directory, second)
         for result in collect([result.scenario for result in disturbed.values()], second, virt_power)[0]:
             name = result.scenario.name
-            if result.gap_share < disturbed[name].gap_share:
+            if result.gap_s < disturbed[name].gap_s:
                 disturbed[name] = result
                 shutil.rmtree(f"{results}/{name}")
                 shutil.copytree(f"{second}/{name}", f"{results}/{name}")

@@ -29,7 +29,7 @@ were not run.
 - Energy counters wrap at 262 kJ, as real ones do, and not at the module's own 65 J (but in wrapping-counters): where a simulated
   machine stands still for 0.1 s, the plugin rightly says that a counter which wraps so soon may have wrapped unseen.
 - The truth is read before and after each reading of the plugin's, and taken in between. A scenario in which these two were more than
-  10 % of an interval apart, because the machine outside stood still, was measured once more, whatever its errors were, and the
+  100 ms apart, because the machine outside stood still, was measured once more, whatever its errors were, and the
   quieter of both kept; where that was disturbed too, its section says so.
 
 ## What is held against what
@@ -128,9 +128,9 @@ def notes(result):
     if result.left_out_uj:
         lines.append(f"Left out: the interval in which the daemon restarted, {result.left_out_uj / 1e6:.3f} J of the VMs. It is "
                      "attributed to nobody, and virt-power says so.")
-    if result.gap_share > table.WIDEST_GAP:
-        lines.append(f"The machine outside stood still in this scenario: the accounts around a reading were {100 * result.gap_share:.0f} % "
-                     "of an interval apart.")
+    if result.gap_s > table.WIDEST_GAP_S:
+        lines.append(f"The machine outside stood still in this scenario: the accounts around a reading were {1000 * result.gap_s:.0f} ms "
+                     "apart.")
     if "thesis" not in {row.formula for row in result.rows}:
         lines.append("No cycles are counted per VM here, so the thesis' formula has nothing to go by.")
     return lines

@@ -9,8 +9,8 @@ import formulas
 import samples
 
 OURS = ("host-share", "vm-share")
-# Of the time between two samples: where the accounts of the truth are further apart, the machine outside stood still.
-WIDEST_GAP = 0.1
+# Where the accounts of the truth around a reading are further apart, the machine outside stood still.
+WIDEST_GAP_S = 0.1
 
 
 class TableError(Exception):
@@ -46,7 +46,7 @@ class Result:
     left_out_uj: int  # true energy of all VMs in intervals in which the plugin was not there
     seconds: float
     ticks_share: float  # of the time in which CPUs were busy, what /proc/stat has of it
-    gap_share: float  # of the time between two samples, what the accounts around a reading were apart at most
+    gap_s: float  # what the accounts around a reading were apart at most
 
 
 def _load_about(directory):
@@ -179,7 +179,7 @@ def _result_of(directory, scenario, virt_power):
                   sum(lost.of(vm, claim) for vm in about["pids"]),
                   sum(accounts[n].time_ns - accounts[n - 1].time_ns for n in numbers) / 1e9,
                   true_for_others.share_in_ticks(intervals),
-                  max(map(samples.account_gap_ns, taken)) / 1e9 / scenario.sample_s)
+                  max(map(samples.account_gap_ns, taken)) / 1e9)
 
 
 def linear_host_share(results):

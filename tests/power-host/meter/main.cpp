@@ -119,6 +119,7 @@ private:
             // The plugin's thread was kept from the CPU for so long that it gave its last reading again.
             if (tries + 1 == most_tries)
                 throw std::runtime_error("the plugin gave no new reading, however often it was asked");
+            std::this_thread::sleep_for(look_period);
         }
         TruthAccount after;
         line["started"] = std::exchange(started_, nlohmann::json::object());
