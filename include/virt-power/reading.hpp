@@ -35,6 +35,8 @@ struct PackageReading {
     int64_t id = 0;  ///< physical_package_id
     Usage host;      ///< all tasks but idle, the domains' included
     Usage vms;       ///< all domains, running and departed, visible or not
+    /// Mean of the current frequencies of its online CPUs, in kilohertz, where the kernel tells them.
+    std::optional<uint64_t> frequency_khz = std::nullopt;
 
     bool operator==(const PackageReading&) const = default;
 };
@@ -53,6 +55,9 @@ struct ZoneReading {
     /// What the zone draws while the host does nothing, in microwatts, where it was
     /// measured (virt-power calibrate).
     std::optional<uint64_t> static_uw = std::nullopt;
+    /// The lowest power limit in force on the zone, in microwatts, its MMIO mirror's included; absent
+    /// where there is none.
+    std::optional<uint64_t> limit_uw = std::nullopt;
 
     bool operator==(const ZoneReading&) const = default;
 };

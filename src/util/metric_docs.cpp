@@ -32,6 +32,9 @@ const std::vector<MetricDoc>& metric_docs() {
          "CPU time of all domains: running, departed, visible or not."},
         {"energy.package.N.vms.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",
          "Cycles of all domains. Absent without a cycle counter."},
+        {"energy.package.N.frequency", "ullong", "kHz", "gauge", "first", "cpufreq scaling_cur_freq",
+         "Mean of the current frequencies of the package's online CPUs. Absent where the kernel tells "
+         "none."},
         {"energy.zone.count", "uint", "-", "gauge", "first", "plugin", "Energy counters; N runs from 0."},
         {"energy.zone.N.name", "string", "-", "constant", "first", "source",
          "Unique on the host: package-0, package-0/dram."},
@@ -53,6 +56,9 @@ const std::vector<MetricDoc>& metric_docs() {
          "where this is equal."},
         {"energy.zone.N.static", "ullong", "µW", "gauge", "first", "host-power-calibration.conf",
          "Power of the zone while the host is idle, as virt-power calibrate measured it. Absent until then."},
+        {"energy.zone.N.limit", "ullong", "µW", "gauge", "first", "powercap constraint_M_power_limit_uw",
+         "The lowest power limit that is in force on the zone, its MMIO mirror's included. Absent where "
+         "there is none."},
         {"energy.departed.package.N.time", "ullong", "ns", "counter", "first", "BPF or CPU clocks",
          "CPU time of all domains that ended, for ever. Part of energy.package.N.vms.time."},
         {"energy.departed.package.N.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",

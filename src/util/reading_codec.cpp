@@ -46,6 +46,7 @@ void put_package(Emitter& out, size_t n, const PackageReading& package) {
     if (package.host.cycles) out.put(*package.host.cycles, "energy.package.{}.host.cycles", n);
     out.put(package.vms.time_ns, "energy.package.{}.vms.time", n);
     if (package.vms.cycles) out.put(*package.vms.cycles, "energy.package.{}.vms.cycles", n);
+    if (package.frequency_khz) out.put(*package.frequency_khz, "energy.package.{}.frequency", n);
 }
 
 void put_zone(Emitter& out, size_t n, const ZoneReading& zone) {
@@ -57,6 +58,7 @@ void put_zone(Emitter& out, size_t n, const ZoneReading& zone) {
     out.put(zone.gaps, "energy.zone.{}.gaps", n);
     if (zone.energy_uj) out.put(*zone.energy_uj, "energy.zone.{}.energy", n);
     if (zone.static_uw) out.put(*zone.static_uw, "energy.zone.{}.static", n);
+    if (zone.limit_uw) out.put(*zone.limit_uw, "energy.zone.{}.limit", n);
 }
 
 void put_departed(Emitter& out, size_t n, const DomainUsage& domain) {

@@ -56,7 +56,7 @@ Result<DecodedRecord> decode_record(const std::vector<Param>& params);
 struct MetricDoc {
     std::string_view name;     ///< with N and M for indices
     std::string_view type;     ///< of the typed parameter
-    std::string_view unit;     ///< ns, µJ, µW, cycles or "-"
+    std::string_view unit;     ///< ns, µJ, µW, kHz, cycles or "-"
     std::string_view kind;     ///< counter, gauge or constant
     std::string_view records;  ///< first or every
     std::string_view source;   ///< where the number is from

@@ -23,13 +23,14 @@ struct UsageParts {
 struct PackageParts {
     std::optional<int64_t> id;
     UsageParts host, vms;
+    std::optional<uint64_t> frequency_khz;
 };
 
 struct ZoneParts {
     std::optional<std::string> name, type, source;
     std::optional<uint32_t> package;
     std::optional<bool> counted;
-    std::optional<uint64_t> gaps, energy_uj, static_uw;
+    std::optional<uint64_t> gaps, energy_uj, static_uw, limit_uw;
 };
 
 struct DepartedParts {
@@ -121,6 +122,7 @@ void take_package(RecordParts& parts, Words& words, const Param& param) {
     if (word == "id") take<int64_t, int32_t>(package.id, param);
     if (word == "host") take_usage(package.host, words.next(), param);
     if (word == "vms") take_usage(package.vms, words.next(), param);
+    if (word == "frequency") take(package.frequency_khz, param);
 }
 
 void take_zone(RecordParts& parts, Words& words, const Param& param) {
@@ -138,6 +140,7 @@ void take_zone(RecordParts& parts, Words& words, const Param& param) {
     if (word == "gaps") take(zone.gaps, param);
     if (word == "energy") take(zone.energy_uj, param);
     if (word == "static") take(zone.static_uw, param);
+    if (word == "limit") take(zone.limit_uw, param);
 }
 
 void take_departed(RecordParts& parts, Words& words, const Param& param) {
@@ -212,7 +215,8 @@ ZoneReading zone(const ZoneParts& parts, size_t n, size_t packages) {
     if (parts.package && *parts.package >= packages)
         throw Malformed{fmt::format("energy.zone.{}.package: there is no package {}", n, *parts.package)};
     return {*parts.name,    *parts.type,     parts.package,          *parts.source,
-            *parts.counted, parts.energy_uj, parts.gaps.value_or(0), parts.static_uw};
+            *parts.counted, parts.energy_uj, parts.gaps.value_or(0), parts.static_uw,
+            parts.limit_uw};
 }
 
 DomainUsage departed(const DepartedParts& parts, size_t n) {
@@ -233,8 +237,8 @@ HostReading host(const RecordParts& parts) {
     for (size_t n = 0; n < parts.packages.size(); n++) {
         const PackageParts& package = parts.packages[n];
         if (!package.id) throw Malformed{fmt::format("energy.package.{}.id is missing", n)};
-        result.packages.push_back(
-            {*package.id, usage(package.host, "package.host", n), usage(package.vms, "package.vms", n)});
+        result.packages.push_back({*package.id, usage(package.host, "package.host", n),
+                                   usage(package.vms, "package.vms", n), package.frequency_khz});
     }
     need_count(parts.zone_count, parts.zones.size(), "energy.zone.count");
     for (size_t n = 0; n < parts.zones.size(); n++)

@@ -13,9 +13,10 @@ extern const char* const fuzz_seeds;
 const char* const fuzz_seeds =
     "3energy.host.epoch=1\n3energy.host.time=2\n6energy.host.usage=bpf\n1energy.package.count=1\n"
     "0energy.package.0.id=0\n3energy.package.0.host.time=9\n3energy.package.0.vms.time=3\n"
+    "3energy.package.0.frequency=8\n"
     "1energy.zone.count=1\n6energy.zone.0.name=package-0\n6energy.zone.0.type=package\n"
     "6energy.zone.0.source=powercap\n5energy.zone.0.counted=1\n3energy.zone.0.energy=7\n"
-    "1energy.zone.0.package=0\n3energy.zone.0.static=9\n1energy.departed.count=0\n\f"
+    "1energy.zone.0.package=0\n3energy.zone.0.static=9\n3energy.zone.0.limit=6\n1energy.departed.count=0\n\f"
     "6energy.status=ok\n3energy.instance=5\n3energy.package.0.time=1\n3energy.package.0.cycles=2\n6energy."
     "usage=proc\n\f"
     "1energy.departed.count=1\n6energy.departed.0.name=a\n6energy.departed.0.uuid=b\n3energy.departed.0."

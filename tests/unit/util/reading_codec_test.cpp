@@ -21,8 +21,8 @@ HostReading full_reading() {
     host.cycles_gaps = 3;
     host.interval_ns = 1003;
     host.vm_count = 4;
-    host.packages = {{0, {11, 12}, {13, 14}}, {7, {21, 22}, {23, 24}}};
-    host.zones = {{"package-0", "package", 0, "powercap", true, 31, 1, 34},
+    host.packages = {{0, {11, 12}, {13, 14}, 15}, {7, {21, 22}, {23, 24}}};
+    host.zones = {{"package-0", "package", 0, "powercap", true, 31, 1, 34, 35},
                   {"package-7/dram", "dram", 1, "powercap", false, std::nullopt, 0},
                   {"psys", "psys", std::nullopt, "powercap", false, 33, 0}};
     host.departed_totals = {{41, 42}, {43, 44}};
@@ -72,6 +72,8 @@ TEST(ReadingCodec, leaves_absent_what_is_not_known) {
     EXPECT_EQ(find(params, "energy.package.0.host.cycles"), nullptr);
     EXPECT_EQ(find(params, "energy.zone.1.energy"), nullptr);
     EXPECT_EQ(find(params, "energy.zone.1.static"), nullptr);
+    EXPECT_EQ(find(params, "energy.zone.1.limit"), nullptr);
+    EXPECT_EQ(find(params, "energy.package.1.frequency"), nullptr);
     Result<DecodedRecord> record = decode_record(params);
     ASSERT_TRUE(record);
     EXPECT_EQ(record->host, host);
@@ -108,7 +110,7 @@ TEST(ReadingCodec, a_status_alone_is_a_record) {
 TEST(ReadingCodec, passes_over_names_of_later_versions) {
     HostReading host = full_reading();
     std::vector<Param> params = encode(&host, nullptr);
-    for (const char* name : {"energy.gpu.0.energy", "energy.package.0.frequency", "energy.zone.0.limit",
+    for (const char* name : {"energy.gpu.0.energy", "energy.package.0.voltage", "energy.zone.0.limits",
                              "energy.host.x.y.z", "energy.package.all.time", "energy", "energy."})
         params.push_back({name, uint64_t{1}});
     Result<DecodedRecord> record = decode_record(params);
@@ -127,6 +129,8 @@ TEST(ReadingCodec, names_what_is_malformed) {
              {"energy.host.time", std::string("x"), "energy.host.time: unexpected type"},
              {"energy.host.usage", std::string("x"), "energy.host.usage: unknown value"},
              {"energy.zone.0.static", std::string("12 W"), "energy.zone.0.static: unexpected type"},
+             {"energy.zone.0.limit", int64_t{5}, "energy.zone.0.limit: unexpected type"},
+             {"energy.package.0.frequency", uint32_t{5}, "energy.package.0.frequency: unexpected type"},
              {"energy.package.count", uint32_t{5}, "energy.package.count is 5, but 2 are there"},
              {"energy.zone.0.package", uint32_t{2}, "energy.zone.0.package: there is no package 2"}}) {
         std::vector<Param> params = encode(&host, nullptr);
