@@ -90,6 +90,25 @@ void append_domain(std::string& out, const NumberedDomain& domain) {
         out += ",null]";
 }
 
+/// A figure of each item; none at all where none is known.
+template <typename Items, typename Figure>
+std::vector<std::optional<uint64_t>> figures_of(const Items& items, Figure figure) {
+    std::vector<std::optional<uint64_t>> figures;
+    bool any = false;
+    for (const auto& item : items) {
+        figures.push_back(item.*figure);
+        any = any || figures.back();
+    }
+    if (!any) figures.clear();
+    return figures;
+}
+
+void append_figures(std::string& out, std::string_view key,
+                    const std::vector<std::optional<uint64_t>>& figures) {
+    append_list(out, key, figures,
+                [&out](const std::optional<uint64_t>& figure) { append_number(out, figure); });
+}
+
 void append_reading(std::string& out, const HostReading& reading) {
     fmt::format_to(std::back_inserter(out), ",\"reading\":[{},{},\"{}\",", reading.epoch, reading.time_ns,
                    word_of(usage_words, reading.usage_source));
@@ -111,6 +130,8 @@ void append_reading(std::string& out, const HostReading& reading) {
             append_number(out, zone.gaps);
             out += ']';
         });
+    auto frequencies = figures_of(reading.packages, &PackageReading::frequency_khz);
+    if (!frequencies.empty()) append_figures(out, "package_frequency", frequencies);
     if (reading.departed_totals.empty()) return;
     out += ",\"departed_total\":";
     append_usages(out, reading.departed_totals);
@@ -136,6 +157,9 @@ void HostEncoder::append_facts(std::string& out, const Sample& sample) {
     if (packages != packages_)
         append_list(out, "packages", packages, [&out](int64_t id) { append_number(out, id); });
     packages_ = std::move(packages);
+    auto limits_uw = figures_of(sample.reading->zones, &ZoneReading::limit_uw);
+    if (limits_uw != limits_uw_) append_figures(out, "zone_limit", limits_uw);
+    limits_uw_ = std::move(limits_uw);
 }
 
 void HostEncoder::append_domains(std::string& out, const Sample& sample) {

@@ -6,6 +6,7 @@
 #define VIRT_POWER_RECORDING_ENCODER_HPP
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -57,6 +58,7 @@ private:
     About about_;
     std::vector<ZoneFacts> zones_;
     std::vector<int64_t> packages_;
+    std::vector<std::optional<uint64_t>> limits_uw_;  ///< none: no zone has one
     DomainNumbers numbers_;
 };
 

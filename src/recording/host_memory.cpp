@@ -68,12 +68,47 @@ void HostMemory::take_departed(const Line& line, HostReading& reading) {
     for (size_t i = 0; i < departed_.size(); ++i) assign(reading.departed[i].packages, line.departed_use, i);
 }
 
+void HostMemory::take_packages(const Line& line, HostReading& reading) const {
+    need_count(line.has(Key::PackageUse), line.package_use, packages_.size(), "package_use");
+    bool has_frequency = line.has(Key::PackageFrequency);
+    need(!has_frequency || line.package_frequency_khz.size() == packages_.size(),
+         "'package_frequency' must have an element for each package");
+    reading.packages.resize(packages_.size());
+    for (size_t p = 0; p < packages_.size(); ++p) {
+        need(line.package_use.ends[p] == 2 * (p + 1), "'package_use' must have two usages for each package");
+        reading.packages[p] = {packages_[p], line.package_use.usages[2 * p],
+                               line.package_use.usages[2 * p + 1],
+                               has_frequency ? line.package_frequency_khz[p] : std::nullopt};
+    }
+}
+
+void HostMemory::take_zones(const Line& line, HostReading& reading) const {
+    size_t counters = line.has(Key::ZoneEnergy) ? line.zone_energy.size() : 0;
+    need(counters == zones_.size(), "'zone_energy' must have an element for each zone");
+    need(limits_uw_.empty() || limits_uw_.size() == zones_.size(),
+         "'zone_limit' must have an element for each zone");
+    reading.zones.resize(zones_.size());
+    for (size_t z = 0; z < zones_.size(); ++z) {
+        const ZoneFacts& zone = zones_[z];
+        reading.zones[z] = {zone.name,
+                            zone.type,
+                            zone.package,
+                            zone.source,
+                            zone.counted,
+                            line.zone_energy[z].energy_uj,
+                            line.zone_energy[z].gaps,
+                            zone.static_uw,
+                            limits_uw_.empty() ? std::nullopt : limits_uw_[z]};
+    }
+}
+
 void HostMemory::take_reading(const Line& line) {
     if (line.has(Key::Zones)) zones_ = line.zones;
     if (line.has(Key::Packages)) packages_ = line.packages;
+    if (line.has(Key::ZoneLimit)) limits_uw_ = line.zone_limit_uw;
     if (!line.has(Key::Reading)) {
-        for (Key key :
-             {Key::PackageUse, Key::ZoneEnergy, Key::Departed, Key::DepartedTotal, Key::DepartedUse})
+        for (Key key : {Key::PackageUse, Key::ZoneEnergy, Key::PackageFrequency, Key::Departed,
+                        Key::DepartedTotal, Key::DepartedUse})
             need(!line.has(key), "it has counters of the host, but no 'reading'");
         if (sample_.reading) reading_ = *std::exchange(sample_.reading, std::nullopt);
         departed_.clear();
@@ -89,27 +124,8 @@ void HostMemory::take_reading(const Line& line) {
     reading.cycles_gaps = facts.cycles_gaps;
     reading.interval_ns = facts.interval_ns;
     reading.vm_count = facts.vm_count;
-    need_count(line.has(Key::PackageUse), line.package_use, packages_.size(), "package_use");
-    reading.packages.resize(packages_.size());
-    for (size_t p = 0; p < packages_.size(); ++p) {
-        need(line.package_use.ends[p] == 2 * (p + 1), "'package_use' must have two usages for each package");
-        reading.packages[p] = {packages_[p], line.package_use.usages[2 * p],
-                               line.package_use.usages[2 * p + 1]};
-    }
-    size_t counters = line.has(Key::ZoneEnergy) ? line.zone_energy.size() : 0;
-    need(counters == zones_.size(), "'zone_energy' must have an element for each zone");
-    reading.zones.resize(zones_.size());
-    for (size_t z = 0; z < zones_.size(); ++z) {
-        const ZoneFacts& zone = zones_[z];
-        reading.zones[z] = {zone.name,
-                            zone.type,
-                            zone.package,
-                            zone.source,
-                            zone.counted,
-                            line.zone_energy[z].energy_uj,
-                            line.zone_energy[z].gaps,
-                            zone.static_uw};
-    }
+    take_packages(line, reading);
+    take_zones(line, reading);
     reading.departed_totals.clear();
     if (line.has(Key::DepartedTotal)) reading.departed_totals = line.departed_total.usages;
     take_departed(line, reading);

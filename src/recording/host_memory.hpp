@@ -4,6 +4,8 @@
 #ifndef VIRT_POWER_RECORDING_HOST_MEMORY_HPP
 #define VIRT_POWER_RECORDING_HOST_MEMORY_HPP
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "line.hpp"
@@ -22,6 +24,8 @@ private:
     void take_domains(Line& line);
     void take_running(const Line& line);
     void take_reading(const Line& line);
+    void take_packages(const Line& line, HostReading& reading) const;
+    void take_zones(const Line& line, HostReading& reading) const;
     void take_departed(const Line& line, HostReading& reading);
     [[nodiscard]] const DomainUsage& numbered(uint32_t number) const;
 
@@ -30,7 +34,8 @@ private:
     bool knows_about_ = false;
     std::vector<ZoneFacts> zones_;
     std::vector<int64_t> packages_;
-    std::vector<DomainUsage> domains_;  ///< by number, without use
+    std::vector<std::optional<uint64_t>> limits_uw_;  ///< none: no zone has one
+    std::vector<DomainUsage> domains_;                ///< by number, without use
     std::vector<uint32_t> running_, departed_;
 };
 

@@ -52,6 +52,8 @@ enum class Key : uint8_t {
     Reading,
     PackageUse,
     ZoneEnergy,
+    PackageFrequency,
+    ZoneLimit,
     DepartedTotal,
     Use,
     DepartedUse,
@@ -135,6 +137,7 @@ struct Line {
     ReadingFacts reading;
     UsageLists package_use;
     std::vector<ZoneCounter> zone_energy;
+    std::vector<std::optional<uint64_t>> package_frequency_khz, zone_limit_uw;
     UsageLists departed_total;
     UsageLists use, departed_use;
     std::vector<std::optional<uint64_t>> cpu_time_ns;

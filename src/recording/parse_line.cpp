@@ -11,7 +11,7 @@
 namespace virt_power {
 namespace {
 
-constexpr Words<Key, 26> key_words{{{"format", Key::Format},
+constexpr Words<Key, 28> key_words{{{"format", Key::Format},
                                     {"version", Key::Version},
                                     {"program", Key::Program},
                                     {"delay_ms", Key::DelayMs},
@@ -32,6 +32,8 @@ constexpr Words<Key, 26> key_words{{{"format", Key::Format},
                                     {"reading", Key::Reading},
                                     {"package_use", Key::PackageUse},
                                     {"zone_energy", Key::ZoneEnergy},
+                                    {"package_frequency", Key::PackageFrequency},
+                                    {"zone_limit", Key::ZoneLimit},
                                     {"departed_total", Key::DepartedTotal},
                                     {"use", Key::Use},
                                     {"departed_use", Key::DepartedUse},
@@ -225,6 +227,12 @@ void take_sample(JsonValue value, Line& line, Key key) {
             break;
         case Key::ZoneEnergy:
             list(value, line.zone_energy, counter_of);
+            break;
+        case Key::PackageFrequency:
+            list(value, line.package_frequency_khz, number_or_null<uint64_t>);
+            break;
+        case Key::ZoneLimit:
+            list(value, line.zone_limit_uw, number_or_null<uint64_t>);
             break;
         case Key::DepartedTotal:
             line.departed_total.clear();

@@ -17,7 +17,7 @@ using namespace virt_power;
 extern const char* const fuzz_seeds;
 const char* const fuzz_seeds =
     R"({"format":"virt-power-recording","version":1,"program":"x","delay_ms":3000,"hosts":["qemu:///system",{"hex":"ff"}]}
-{"host":0,"time":[1,-2],"about":{"host":"h","uri":"u","cpus":1,"status":"ok","reason":""},"zones":[["package-0","package",0,"powercap",true,5]],"packages":[0,7],"domains":[[0,"a","u\ud83d\ude00",1,null],[1,"b","v",2,"proc"]],"running":[0],"departed":[1],"reading":[1,2,"bpf",0,null,3],"package_use":[[1,2,3,null],[1,2,3,4]],"zone_energy":[[18446744073709551615,0]],"departed_total":[1,2,3,4],"use":[[5,6,7,null]],"departed_use":[[1,1]],"notices":["n"]}
+{"host":0,"time":[1,-2],"about":{"host":"h","uri":"u","cpus":1,"status":"ok","reason":""},"zones":[["package-0","package",0,"powercap",true,5]],"packages":[0,7],"domains":[[0,"a","u\ud83d\ude00",1,null],[1,"b","v",2,"proc"]],"running":[0],"departed":[1],"reading":[1,2,"bpf",0,null,3],"package_use":[[1,2,3,null],[1,2,3,4]],"zone_energy":[[18446744073709551615,0]],"zone_limit":[65000000],"package_frequency":[null,800000],"departed_total":[1,2,3,4],"use":[[5,6,7,null]],"departed_use":[[1,1]],"notices":["n"]}
 {"mark":"started"}
 {"host":1,"error":"gone","errno":5,"message":"m"}
 {"host":0,"time":[3,4],"domains":[[1,"c","w",3,"bpf"]],"running":[1,0],"use":[[],[1,null]],"cpu_time":[null,7]}

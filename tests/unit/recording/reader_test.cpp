@@ -105,6 +105,15 @@ TEST_F(ReaderTest, EachLineIsCheckedAgainstWhatItNeeds) {
               "line 2: it has counters of the host, but no 'reading'");
     EXPECT_EQ(problem_of(sample(reading + R"(,"zones":[["a","b",0,"c",true,null]])")),
               "line 2: 'zone_energy' must have an element for each zone");
+    EXPECT_EQ(
+        problem_of(sample(
+            reading + R"(,"zones":[["a","b",0,"c",true,null]],"zone_energy":[[1,0]],"zone_limit":[1,2])")),
+        "line 2: 'zone_limit' must have an element for each zone");
+    EXPECT_EQ(problem_of(sample(reading +
+                                R"(,"packages":[0],"package_use":[[1,null,2,null]],"package_frequency":[])")),
+              "line 2: 'package_frequency' must have an element for each package");
+    EXPECT_EQ(problem_of(sample(R"(,"package_frequency":[1])")),
+              "line 2: it has counters of the host, but no 'reading'");
     EXPECT_EQ(problem_of(sample(reading + R"(,"packages":[0])")),
               "line 2: 'package_use' must have 1 elements");
     EXPECT_EQ(problem_of(sample(reading + R"(,"packages":[0],"package_use":[[1,null]])")),

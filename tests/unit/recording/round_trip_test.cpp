@@ -30,8 +30,8 @@ Sample full_sample() {
     reading.cycles_gaps = 3;
     reading.interval_ns = 10'000'000'000;
     reading.vm_count = 7;
-    reading.packages = {{-1, {1, 2}, {3, std::nullopt}}, {7, {most, most}, {0, 0}}};
-    reading.zones = {{"package-0", "package", 0, "powercap", true, most, 2},
+    reading.packages = {{-1, {1, 2}, {3, std::nullopt}}, {7, {most, most}, {0, 0}, most}};
+    reading.zones = {{"package-0", "package", 0, "powercap", true, most, 2, std::nullopt, most},
                      {"psys", "psys", std::nullopt, "simulated-perf", false, std::nullopt, 0}};
     reading.departed_totals = {{5, std::nullopt}, {6, 7}};
     reading.departed = {{"old", "uuid-old", 9, {{1, 2}}, UsageSource::Proc}};
@@ -68,6 +68,11 @@ TEST_F(RoundTrip, EveryFieldAndEachAlone) {
     vary([](Sample& s) { s.reading->zones[0].gaps = most; });
     vary([](Sample& s) { s.reading->zones[0].static_uw = most; });
     vary([](Sample& s) { s.reading->zones[0].static_uw.reset(); });
+    vary([](Sample& s) { s.reading->zones[0].limit_uw = 0; });
+    vary([](Sample& s) { s.reading->zones[0].limit_uw.reset(); });
+    vary([](Sample& s) { s.reading->zones.pop_back(); });
+    vary([](Sample& s) { s.reading->packages[1].frequency_khz = 0; });
+    vary([](Sample& s) { s.reading->packages[1].frequency_khz.reset(); });
     vary([](Sample& s) { s.reading->departed_totals.clear(); });
     vary([](Sample& s) { s.reading->departed.clear(); });
     vary([](Sample& s) { s.reading->departed[0].usage_source.reset(); });
@@ -96,6 +101,28 @@ TEST_F(RoundTrip, EveryFieldAndEachAlone) {
         EXPECT_EQ(read.samples[2 * i], given[i]) << i;
         EXPECT_EQ(read.samples[2 * i + 1], full_sample()) << i;
     }
+}
+
+/// A limit is written when it changes, a frequency each time, and neither where there is none.
+TEST_F(RoundTrip, WhatIsNotKnownTakesNoRoom) {
+    Sample sample = full_sample(), without = sample;
+    without.reading->zones[0].limit_uw.reset();
+    without.reading->packages[1].frequency_khz.reset();
+    std::vector<Sample> given{without, sample, sample, without, without};
+    auto out = recorder();
+    for (const Sample& each : given) ASSERT_TRUE(out->add(0, each));
+    ASSERT_TRUE(out->started());
+    ASSERT_TRUE(out->finish());
+    std::istringstream lines(text());
+    std::string line, limits, frequencies;
+    while (std::getline(lines, line)) {
+        auto json = nlohmann::json::parse(line);
+        if (json.contains("zone_limit")) limits += json["zone_limit"].dump();
+        if (json.contains("package_frequency")) frequencies += json["package_frequency"].dump();
+    }
+    EXPECT_EQ(limits, "[18446744073709551615,null][]");
+    EXPECT_EQ(frequencies, "[null,18446744073709551615][null,18446744073709551615]");
+    EXPECT_EQ(read_all(path()).samples, given);
 }
 
 TEST_F(RoundTrip, EveryErrorOfEachHostAndEveryStep) {
@@ -156,6 +183,7 @@ private:
     bool rarely() { return below(5) == 0; }
     uint64_t number() { return random_() >> below(64); }
     std::optional<uint64_t> maybe() { return rarely() ? std::nullopt : std::optional(number()); }
+    std::optional<uint64_t> seldom() { return rarely() ? std::optional(below(3)) : std::nullopt; }
     std::string text() {
         std::string out;
         for (size_t i = below(4); i > 0; --i) out += static_cast<char>(rarely() ? random_() : 'a' + below(3));
@@ -182,11 +210,11 @@ private:
         if (rarely()) out.vm_count = static_cast<uint32_t>(random_());
         for (size_t i = below(3); i > 0; --i)
             out.packages.push_back(
-                {static_cast<int64_t>(below(2)), {number(), maybe()}, {number(), maybe()}});
+                {static_cast<int64_t>(below(2)), {number(), maybe()}, {number(), maybe()}, seldom()});
         for (size_t i = below(3); i > 0; --i)
             out.zones.push_back({text(), "package",
                                  rarely() ? std::nullopt : std::optional<uint32_t>(below(2)), "perf",
-                                 below(2) == 0, maybe(), below(2)});
+                                 below(2) == 0, maybe(), below(2), std::nullopt, seldom()});
         out.departed_totals = usages();
         for (size_t i = below(4); i > 0; --i) out.departed.push_back(domain());
         return out;
