@@ -50,8 +50,18 @@ struct ZoneInterval {
     bool counted = false;  ///< part of this interval's sum
     /// Absent where it is not known over the whole interval; never for a counted one.
     std::optional<uint64_t> energy_uj;
+    /// ZoneReading::limit_uw at the end of the interval.
+    std::optional<uint64_t> limit_uw = std::nullopt;
 
     bool operator==(const ZoneInterval&) const = default;
+};
+
+/// A package at the end of the interval. ZoneInterval::package is an index of these.
+struct PackageInterval {
+    int64_t id = 0;                         ///< PackageReading::id
+    std::optional<uint64_t> frequency_khz;  ///< PackageReading::frequency_khz
+
+    bool operator==(const PackageInterval&) const = default;
 };
 
 struct ZoneEnergy {
@@ -93,6 +103,7 @@ struct Interval {
     std::string reason;  ///< why there is no energy; empty if there is
     std::vector<ZoneInterval> zones;
     std::vector<Row> rows;
+    std::vector<PackageInterval> packages;  ///< empty where the host's figures are not known
 };
 
 }  // namespace virt_power

@@ -164,6 +164,9 @@ Interval IntervalBuilder::build(std::vector<ZoneInterval> zones) {
     interval_.static_policy = options_.static_policy;
     interval_.status = sample_.status;
     interval_.zones = std::move(zones);
+    interval_.packages.reserve(reading_.packages.size());
+    for (const PackageReading& package : reading_.packages)
+        interval_.packages.push_back({package.id, package.frequency_khz});
     interval_.idle_included = false;
     for (uint32_t z = 0; z < interval_.zones.size(); ++z) {
         const ZoneInterval& zone = interval_.zones[z];

@@ -40,7 +40,8 @@ ZoneUses ZoneLedger::advance(const HostReading& reading) {
         const ZoneReading* old = found == before.end() ? nullptr : found->second;
         bool twice = !now.insert(zone.name).second;
         std::string problem = twice ? "is listed twice" : problem_of(old, zone, reading.packages.size());
-        ZoneInterval interval{zone.name, zone.type, zone.package, zone.source, problem.empty(), {}};
+        ZoneInterval interval{zone.name,       zone.type, zone.package, zone.source,
+                              problem.empty(), {},        zone.limit_uw};
         bool comparable = !twice && old && old->energy_uj && zone.energy_uj && old->source == zone.source &&
                           old->gaps == zone.gaps;
         if (comparable && *zone.energy_uj >= *old->energy_uj)

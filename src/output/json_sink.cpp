@@ -78,6 +78,14 @@ void write_zone(std::string& out, const ZoneInterval& zone) {
     object.text("source", zone.source);
     object.raw("counted", zone.counted ? "true" : "false");
     object.number("energy_uj", zone.energy_uj);
+    object.number("limit_uw", zone.limit_uw);
+    object.end();
+}
+
+void write_package(std::string& out, const PackageInterval& package) {
+    Object object(out);
+    object.number("id", package.id);
+    object.number("frequency_khz", package.frequency_khz);
     object.end();
 }
 
@@ -122,6 +130,9 @@ void write_interval(std::string& out, const Interval& interval, const std::vecto
         object.text("reason", interval.reason);
     }
     object.array("zones", interval.zones, [&](const ZoneInterval& zone) { write_zone(out, zone); });
+    if (!interval.packages.empty())
+        object.array("packages", interval.packages,
+                     [&](const PackageInterval& package) { write_package(out, package); });
     object.array("rows", rows, [&](const ShownRow& row) { write_row(out, interval, row); });
     object.end();
     out += '\n';

@@ -40,12 +40,53 @@ std::string title_of(const Interval& interval, bool terminal) {
     return title + "  " + shown_uri(interval);
 }
 
+/// As it was set, to the microwatt.
+std::string shown_limit(uint64_t limit_uw) {
+    std::string watts = fmt::format("{}.{:06}", limit_uw / 1'000'000, limit_uw % 1'000'000);
+    watts.erase(watts.find_last_not_of('0') + 1);
+    if (watts.back() == '.') watts.pop_back();
+    return watts + " W";
+}
+
+std::string shown_frequency(uint64_t frequency_khz) {
+    return fmt::format("{:.2f} GHz", static_cast<double>(frequency_khz) / 1e6);
+}
+
+bool is_shown(const ZoneInterval& zone) { return zone.counted && zone.energy_uj; }
+
+/// The one zone that a package's frequency can stand beside; none where its dies have one each.
+std::optional<size_t> zone_of_package(const Interval& interval, size_t package) {
+    std::optional<size_t> found;
+    for (size_t z = 0; z < interval.zones.size(); ++z) {
+        const ZoneInterval& zone = interval.zones[z];
+        if (!is_shown(zone) || zone.type != "package" || zone.package != package) continue;
+        if (found) return std::nullopt;
+        found = z;
+    }
+    return found;
+}
+
+/// Watts of each zone, its limit, and its package's frequency.
 std::vector<std::string> zones_of(const Interval& interval) {
-    std::vector<std::string> zones;
-    for (const ZoneInterval& zone : interval.zones)
-        if (zone.counted && zone.energy_uj)
-            zones.push_back(fmt::format("{} {:.2f} W", escape_for_terminal(zone.name),
-                                        power_w(*zone.energy_uj, interval.duration_ns)));
+    std::vector<std::string> beside(interval.zones.size()), alone, zones;
+    for (size_t p = 0; p < interval.packages.size(); ++p) {
+        const PackageInterval& package = interval.packages[p];
+        if (!package.frequency_khz) continue;
+        std::string frequency = shown_frequency(*package.frequency_khz);
+        if (std::optional<size_t> zone = zone_of_package(interval, p))
+            beside[*zone] = ", " + frequency;
+        else
+            alone.push_back(fmt::format("CPUs of package {}: {}", package.id, frequency));
+    }
+    for (size_t z = 0; z < interval.zones.size(); ++z) {
+        const ZoneInterval& zone = interval.zones[z];
+        if (!is_shown(zone)) continue;
+        std::string& text = zones.emplace_back(fmt::format("{} {:.2f} W", escape_for_terminal(zone.name),
+                                                           power_w(*zone.energy_uj, interval.duration_ns)));
+        if (zone.limit_uw) text += ", limit " + shown_limit(*zone.limit_uw);
+        text += beside[z];
+    }
+    zones.insert(zones.end(), alone.begin(), alone.end());
     return zones;
 }
 

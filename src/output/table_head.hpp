@@ -33,7 +33,7 @@ public:
 private:
     std::string host_;
     std::string title_;                ///< what follows the host's name
-    std::vector<std::string> zones_;   ///< name and watts of each
+    std::vector<std::string> zones_;   ///< name, watts, limit and frequency of each
     std::vector<std::string> labels_;  ///< what must be known before the figures are read
     bool names_labels_;
 };

@@ -55,6 +55,7 @@ ZoneReading zone_of(const Json& json) {
     zone.energy_uj = optional_number<uint64_t>(json, "energy_uj");
     zone.gaps = json.value("gaps", uint64_t{0});
     zone.static_uw = optional_number<uint64_t>(json, "static_uw");
+    zone.limit_uw = optional_number<uint64_t>(json, "limit_uw");
     return zone;
 }
 
@@ -68,7 +69,8 @@ HostReading reading_of(const Json& json) {
     reading.cycles_gaps = optional_number<uint64_t>(json, "cycles_gaps");
     for (const Json& package : json.value("packages", Json::array()))
         reading.packages.push_back({package.value("id", static_cast<int64_t>(reading.packages.size())),
-                                    usage_of(package.at("host")), usage_of(package.at("vms"))});
+                                    usage_of(package.at("host")), usage_of(package.at("vms")),
+                                    optional_number<uint64_t>(package, "frequency_khz")});
     for (const Json& zone : json.value("zones", Json::array())) reading.zones.push_back(zone_of(zone));
     for (const Json& total : json.value("departed_totals", Json::array()))
         reading.departed_totals.push_back(usage_of(total));

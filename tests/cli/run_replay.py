@@ -19,7 +19,7 @@ ENV = dict(os.environ, LC_ALL="C.UTF-8", XDG_CONFIG_HOME="/nonexistent")
 # The hosts, how many ticks, and whether some output goes to standard error.
 HOSTS = [(["worked.json"], 3), (["cycles.json"], 2), (["denied.json"], 2), (["hostile.json"], 1), (["modelled.json"], 2),
          (["restart.json"], 5), (["stock.json"], 2), (["empty.json"], 3), (["steady.json"], 8), (["rich.json"], 8),
-         (["calibrated.json"], 3),
+         (["calibrated.json"], 3), (["limited.json"], 3),
          (["worked.json", "cycles.json"], 3), (["cycles.json", "unreachable.json", "restart.json"], 5),
          (["rich.json", "worked.json"], 8), (["./rich.json", "rich.json"], 8)]
 FORMATS = [[], ["--json"], ["--csv"]]

@@ -289,5 +289,30 @@ TEST_F(Zones, StaticPowerWithoutADomainIsARow) {
     }
 }
 
+/// They are no counters: of a zone that does not count too, and whatever they were before.
+TEST_F(Zones, LimitAndFrequencyAreThoseAtTheEnd) {
+    auto with = [](uint64_t s, std::optional<uint64_t> limit_uw, std::optional<uint64_t> frequency_khz) {
+        ZoneReading package = zone("package-0", s * 10), psys = zone("psys", s, "psys", std::nullopt);
+        package.limit_uw = limit_uw;
+        psys.limit_uw = 7;
+        psys.counted = false;
+        SampleBuilder builder = at(s).zone(package).zone(psys);
+        builder.sample.reading->packages[0].id = 3;
+        builder.sample.reading->packages[0].frequency_khz = frequency_khz;
+        return builder.sample;
+    };
+    (void)add(with(1, 65'000'000, 2'400'000));
+    std::optional<Interval> interval = add(with(2, 18'000'000, 1'200'000));
+    ASSERT_TRUE(interval);
+    EXPECT_EQ(interval->zones[0].limit_uw, 18'000'000U);
+    EXPECT_EQ(interval->zones[1].limit_uw, 7U);
+    EXPECT_EQ(interval->packages, (std::vector<PackageInterval>{{3, 1'200'000}}));
+    interval = add(with(3, std::nullopt, std::nullopt));
+    ASSERT_TRUE(interval);
+    EXPECT_FALSE(interval->zones[0].limit_uw);
+    EXPECT_EQ(interval->packages, (std::vector<PackageInterval>{{3, std::nullopt}}));
+    EXPECT_TRUE(notices_.empty());
+}
+
 }  // namespace
 }  // namespace virt_power::test

@@ -64,6 +64,17 @@ TEST(JsonSink, HasTheDocumentedKeysAndNoOther) {
     EXPECT_EQ(json["rows"][3].count("name"), 0U);
 }
 
+TEST(JsonSink, HasLimitsAndFrequenciesWhereTheyAreKnown) {
+    Interval one = interval();
+    one.zones[2].limit_uw = 65'000'000;
+    one.packages = {{0, {}}, {7, 2'400'000}};
+    Catcher catcher;
+    Json json = Json::parse(written(*make_json_sink(catcher.fd(), {}), catcher, {one}));
+    EXPECT_EQ(json["zones"][0].count("limit_uw"), 0U);
+    EXPECT_EQ(json["zones"][2]["limit_uw"], 65'000'000);
+    EXPECT_EQ(json["packages"], Json::parse(R"([{"id":0},{"id":7,"frequency_khz":2400000}])"));
+}
+
 TEST(JsonSink, SaysWhyThereIsNoEnergy) {
     Interval without = interval();
     without.status = EnergyStatus::NoPlugin;

@@ -2,6 +2,7 @@
 // The table as text: what it is fitted to, and what can pose as what in it.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,53 @@ TEST(Head, ZonesAreWrapped) {
     EXPECT_EQ(narrow.head[2], "  package-3 10.00 W  package-4 10.00 W  package-5 10.00 W");
     EXPECT_EQ(narrow.head[3], "  package-6 10.00 W  package-7 10.00 W");
     EXPECT_EQ(shown({many}).head.size(), 3U);
+}
+
+/// The line of the zones, without its indent.
+std::string zones_shown(const Interval& one) {
+    Shown text = shown({one});
+    return text.head.size() > 2 ? text.head[1].substr(2) : "none";
+}
+
+TEST(Head, LimitAndFrequencyStandBesideTheWatts) {
+    Interval one = interval();
+    one.packages = {{0, 2'400'000}, {1, {}}};
+    EXPECT_EQ(zones_shown(one), "package-0 10.00 W, 2.40 GHz");
+    one.zones[0].limit_uw = 65'000'000;
+    EXPECT_EQ(zones_shown(one), "package-0 10.00 W, limit 65 W, 2.40 GHz");
+    one.packages.clear();
+    one.zones.push_back({"package-0/dram", "dram", 0, "powercap", true, 3'000'000, 12'500'000});
+    EXPECT_EQ(zones_shown(one), "package-0 10.00 W, limit 65 W  package-0/dram 1.50 W, limit 12.5 W");
+}
+
+TEST(Head, ALimitIsShownAsItWasSet) {
+    auto limit = [](uint64_t limit_uw) {
+        Interval one = interval();
+        one.zones[0].limit_uw = limit_uw;
+        return zones_shown(one).substr(std::string("package-0 10.00 W, limit ").size());
+    };
+    EXPECT_EQ(limit(100'000'000), "100 W");
+    EXPECT_EQ(limit(18'125'000), "18.125 W");
+    EXPECT_EQ(limit(1), "0.000001 W");
+    EXPECT_EQ(limit(std::numeric_limits<uint64_t>::max()), "18446744073709.551615 W");
+}
+
+/// Not beside one of the package's dies, nor beside a zone that is not shown.
+TEST(Head, AFrequencyWithoutAZoneOfItsOwnStandsAlone) {
+    Interval dies = interval();
+    dies.zones = {{"package-0-die-0", "package", 0, "powercap", true, 20'000'000},
+                  {"package-0-die-1", "package", 0, "powercap", true, 10'000'000}};
+    dies.packages = {{4, 1'000'000}};
+    EXPECT_EQ(zones_shown(dies),
+              "package-0-die-0 10.00 W  package-0-die-1 5.00 W  CPUs of package 4: 1.00 GHz");
+    Interval part = interval();
+    part.zones[2].limit_uw = 5;
+    part.packages = {{0, {}}, {1, 800'000}};
+    EXPECT_EQ(zones_shown(part), "package-0 10.00 W  CPUs of package 1: 0.80 GHz");
+    Interval none = interval();
+    none.zones.clear();
+    none.packages = {{0, 800'000}};
+    EXPECT_EQ(zones_shown(none), "CPUs of package 0: 0.80 GHz");
 }
 
 TEST(Head, AHostsNameLeavesRoomForTheTotal) {
