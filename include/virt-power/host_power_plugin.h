@@ -15,6 +15,7 @@
 #ifndef HOST_POWER_PLUGIN_H
 #define HOST_POWER_PLUGIN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -22,7 +23,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a layout or a meaning below changes. */
-#define HOST_POWER_PLUGIN_ABI_VERSION 1u
+#define HOST_POWER_PLUGIN_ABI_VERSION 2u
 
 /* The one exported symbol, of type HostPowerPluginFunc. */
 #define HOST_POWER_PLUGIN_SYMBOL "host_power_plugin"
@@ -63,7 +64,7 @@ typedef void (*HostPowerLog)(void *opaque,
                              HostPowerLogLevel level,
                              const char *message);
 
-/* Receives one stat. Returns 0 to go on, anything else to stop. */
+/* Receives one stat or other parameter. Returns 0 to go on, anything else to stop. */
 typedef int (*HostPowerEmit)(void *opaque,
                              const char *name,
                              HostPowerType type,
@@ -79,9 +80,41 @@ typedef struct {
     uint32_t struct_size;   /* sizeof(HostPowerOptions) of the daemon's build */
     int32_t privileged;     /* 0 for a session daemon: no BPF, no root-only file */
     const char *config_dir; /* where qemu.conf is; host-power.conf stands beside */
+    const char *state_dir;  /* outlives the daemon, need not outlive a reboot; made if missing */
     HostPowerLog log;       /* never NULL */
     void *log_opaque;
 } HostPowerOptions;
+
+typedef enum {
+    HOST_POWER_KNOB_GOVERNOR = 1,  /* target: CPUs as "0-3,8" */
+    HOST_POWER_KNOB_FREQUENCY = 2, /* target: CPUs */
+    HOST_POWER_KNOB_RAPL_LIMIT = 3 /* target: a zone's name */
+} HostPowerKnob;
+
+/* Flags of knob_get() and knob_set(). */
+#define HOST_POWER_KNOB_READ_ONLY (1u << 0)    /* get: asked for over a read-only connection */
+#define HOST_POWER_KNOB_RESTORE (1u << 1)      /* set: what stood before the first change */
+#define HOST_POWER_KNOB_ALL_PACKAGES (1u << 2) /* set, RAPL_LIMIT without a target: all of them */
+
+typedef struct {
+    const char *name;
+    HostPowerType type;
+    HostPowerValue value;
+} HostPowerParam;
+
+/* Why a knob cannot be read or set. */
+typedef enum {
+    HOST_POWER_ERROR_INVALID_ARG = 1,       /* can never be right on this host */
+    HOST_POWER_ERROR_UNSUPPORTED = 2,       /* no driver, no such interface */
+    HOST_POWER_ERROR_OPERATION_INVALID = 3, /* the host's state forbids it */
+    HOST_POWER_ERROR_SYSTEM = 4,            /* the kernel refused, or a file failed */
+    HOST_POWER_ERROR_TIMEOUT = 5            /* the kernel did not answer in time */
+} HostPowerError;
+
+/* Called once by a function that fails: one sentence, what, where and what to do. */
+typedef void (*HostPowerFail)(void *opaque,
+                              HostPowerError error,
+                              const char *message);
 
 typedef struct HostPower HostPower;
 typedef struct HostPowerSnapshot HostPowerSnapshot;
@@ -135,6 +168,30 @@ typedef struct {
                        const unsigned char *uuid,
                        HostPowerEmit emit,
                        void *opaque);
+
+    /* What stands now, of the target or, where that is NULL, of all. Returns 0,
+     * or -1 after fail(). */
+    int (*knob_get)(HostPower *power,
+                    HostPowerKnob knob,
+                    const char *target,
+                    uint32_t flags,
+                    HostPowerEmit emit,
+                    HostPowerFail fail,
+                    void *opaque);
+
+    /* All of it or, on a failure, nothing; a restore does as much as it can.
+     * Emits what was changed, as the kernel reads afterwards. "who" is for the
+     * log. Returns 0, or -1 after fail(). */
+    int (*knob_set)(HostPower *power,
+                    HostPowerKnob knob,
+                    const char *target,
+                    const HostPowerParam *params,
+                    size_t nparams,
+                    uint32_t flags,
+                    const char *who,
+                    HostPowerEmit emit,
+                    HostPowerFail fail,
+                    void *opaque);
 } HostPowerPlugin;
 
 typedef const HostPowerPlugin *(*HostPowerPluginFunc)(void);

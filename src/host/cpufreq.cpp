@@ -147,7 +147,7 @@ std::vector<CpuFrequency> Cpufreq::read(const CpuSelection& selection) const {
             found.driver = read_knob_if_any(at("scaling_driver"));
             found.governor = read_knob_if_any(at(governor_file));
             found.governors = words_in(at(governors_file));
-            found.current_khz = read_number_if_any(at("scaling_cur_freq"));
+            found.current_khz = read_number_if_any(at(current_file));
             found.min_khz = read_number_if_any(at(min_file));
             found.max_khz = read_number_if_any(at(max_file));
             found.hardware_min_khz = read_number_if_any(at("cpuinfo_min_freq"));
@@ -163,6 +163,14 @@ std::vector<CpuFrequency> Cpufreq::read(const CpuSelection& selection) const {
         throw KnobError(KnobErrorKind::Unsupported,
                         "no CPU has a cpufreq driver; load one, for example acpi-cpufreq");
     return all;
+}
+
+std::map<uint32_t, uint64_t> Cpufreq::read_current_khz() const {
+    std::map<uint32_t, uint64_t> found;
+    for (uint32_t cpu : online())
+        if (std::optional<uint64_t> khz = read_number_if_any(directory_of(cpu) / current_file))
+            found.emplace(cpu, *khz);
+    return found;
 }
 
 HostFrequency Cpufreq::read_host() const {

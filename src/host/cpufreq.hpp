@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -54,6 +55,8 @@ struct FrequencyRequest {
     std::optional<uint64_t> min_khz;
     std::optional<uint64_t> max_khz;
     std::optional<uint64_t> set_khz;
+    std::optional<std::string> energy_preference = std::nullopt;
+    HostFrequency host = {};  ///< whatever the selection
 };
 
 /// Threads: any; one change at a time. Everything is read when it is asked for.
@@ -72,20 +75,16 @@ public:
     /// of them has a cpufreq driver.
     [[nodiscard]] std::vector<CpuFrequency> read(const CpuSelection& selection = {}) const;
     [[nodiscard]] HostFrequency read_host() const;
+    /// scaling_cur_freq in kHz of the online CPUs that tell it.
+    [[nodiscard]] std::map<uint32_t, uint64_t> read_current_khz() const;
 
     /// InvalidArgument if not every CPU of the selection offers it.
     std::vector<KnobChange> set_governor(const CpuSelection& selection, const std::string& governor);
 
     /// Within the hardware's limits, the minimum not above the maximum (the one that
-    /// stands where only one is given). OperationInvalid: set_khz without the governor userspace.
+    /// stands where only one is given), percentages from 1 to 100. OperationInvalid: set_khz
+    /// without the governor userspace.
     std::vector<KnobChange> set_frequency(const CpuSelection& selection, const FrequencyRequest& request);
-
-    /// energy_performance_preference.
-    std::vector<KnobChange> set_energy_preference(const CpuSelection& selection,
-                                                  const std::string& preference);
-
-    /// Percentages from 1 to 100.
-    std::vector<KnobChange> set_host(const HostFrequency& request);
 
     /// Puts back what stood before this daemon's first change of these knobs; those of all
     /// CPUs together whatever the selection. Without a selection offline CPUs have a
@@ -120,6 +119,7 @@ private:
     [[nodiscard]] Writes frequency_writes(const Policy& policy, const FrequencyRequest& request) const;
     [[nodiscard]] Writes turbo_write(bool turbo) const;
     [[nodiscard]] Writes percent_writes(const HostFrequency& request) const;
+    [[nodiscard]] Writes host_writes(const HostFrequency& request) const;
 
     [[nodiscard]] std::vector<Policy> recorded_policies(const CpuSelection& selection,
                                                         const std::vector<Knob>& knobs,

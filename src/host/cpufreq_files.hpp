@@ -14,6 +14,7 @@ namespace virt_power {
 // cpuN/cpufreq
 inline constexpr const char* governor_file = "scaling_governor";
 inline constexpr const char* governors_file = "scaling_available_governors";
+inline constexpr const char* current_file = "scaling_cur_freq";
 inline constexpr const char* min_file = "scaling_min_freq";
 inline constexpr const char* max_file = "scaling_max_freq";
 inline constexpr const char* set_speed_file = "scaling_setspeed";

@@ -144,14 +144,6 @@ std::vector<KnobChange> Cpufreq::set_governor(const CpuSelection& selection, con
     return apply_writes(writes, journal_, rules_);
 }
 
-std::vector<KnobChange> Cpufreq::set_energy_preference(const CpuSelection& selection,
-                                                       const std::string& preference) {
-    std::lock_guard lock(mutex_);
-    return apply_writes(
-        word_writes(selection, Knob::EnergyPreference, preference_file, preferences_file, preference),
-        journal_, rules_);
-}
-
 Cpufreq::Writes Cpufreq::frequency_writes(const Policy& policy, const FrequencyRequest& request) const {
     const std::filesystem::path& directory = policy.directory;
     for (const std::optional<uint64_t>& khz : {request.min_khz, request.max_khz, request.set_khz})
@@ -170,16 +162,6 @@ Cpufreq::Writes Cpufreq::frequency_writes(const Policy& policy, const FrequencyR
     if (std::optional<KnobWrite> speed = write(set_speed_file, request.set_khz))
         writes.push_back(*std::move(speed));
     return writes;
-}
-
-std::vector<KnobChange> Cpufreq::set_frequency(const CpuSelection& selection,
-                                               const FrequencyRequest& request) {
-    if (!request.min_khz && !request.max_khz && !request.set_khz) throw nothing_given();
-    std::lock_guard lock(mutex_);
-    Writes writes;
-    for (const Policy& policy : policies_of(resolve(selection)))
-        append(writes, frequency_writes(policy, request));
-    return apply_writes(writes, journal_, rules_);
 }
 
 Cpufreq::Writes Cpufreq::turbo_write(bool turbo) const {
@@ -213,13 +195,28 @@ Cpufreq::Writes Cpufreq::percent_writes(const HostFrequency& request) const {
                     write(max_percent_file, request.max_perf_percent));
 }
 
-std::vector<KnobChange> Cpufreq::set_host(const HostFrequency& request) {
-    if (!request.turbo && !request.min_perf_percent && !request.max_perf_percent) throw nothing_given();
-    std::lock_guard lock(mutex_);
+Cpufreq::Writes Cpufreq::host_writes(const HostFrequency& request) const {
     Writes writes;
     // First, since the percentages are of what is left without turbo.
     if (request.turbo) append(writes, turbo_write(*request.turbo));
     append(writes, percent_writes(request));
+    return writes;
+}
+
+std::vector<KnobChange> Cpufreq::set_frequency(const CpuSelection& selection,
+                                               const FrequencyRequest& request) {
+    bool own = request.min_khz || request.max_khz || request.set_khz;
+    const HostFrequency& host = request.host;
+    bool any_host = host.turbo || host.min_perf_percent || host.max_perf_percent;
+    if (!own && !any_host && !request.energy_preference) throw nothing_given();
+    std::lock_guard lock(mutex_);
+    Writes writes = host_writes(host);
+    if (own)
+        for (const Policy& policy : policies_of(resolve(selection)))
+            append(writes, frequency_writes(policy, request));
+    if (request.energy_preference)
+        append(writes, word_writes(selection, Knob::EnergyPreference, preference_file, preferences_file,
+                                   *request.energy_preference));
     return apply_writes(writes, journal_, rules_);
 }
 

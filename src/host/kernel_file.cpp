@@ -69,7 +69,7 @@ Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t l
 }
 
 Status write_kernel_file(const std::filesystem::path& path, std::string_view value) {
-    FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
+    FileDescriptor file(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
     if (!file) return system_error(errno, "open", path);
     ssize_t size = 0;
     do size = ::write(file.get(), value.data(), value.size());

@@ -40,7 +40,14 @@ std::optional<KnobRefusal> write_exactly(const KnobWrite& write, const KnobRules
 
 /// The write that undoes another one.
 KnobWrite back_to(const KnobValue& value, const KnobWrite& done) {
-    return {done.subject, done.cpus, {value.path, value.record}, value.record.value, {}};
+    return {done.subject, done.cpus,      {value.path, value.record}, value.record.value, {},
+            done.zone,    done.constraint};
+}
+
+KnobChange change_of(const KnobWrite& write, std::string after) {
+    const KnobRecord& before = write.before.record;
+    return {write.subject, write.cpus,       before.file, before.value,
+            write.value,   std::move(after), write.zone,  write.constraint};
 }
 
 class Transaction {
@@ -55,8 +62,7 @@ public:
             KnobAnswer answer = write_and_read(write.before.path, write.value, rules_.write_file, taken);
             if (taken) written_.push_back(&write);
             if (std::optional<KnobRefusal> refusal = judged(write, answer, rules_)) fail(write, *refusal);
-            changes.push_back({write.subject, write.cpus, write.before.record.file, write.before.record.value,
-                               write.value, std::move(answer.after)});
+            changes.push_back(change_of(write, std::move(answer.after)));
         }
         return changes;
     }
@@ -131,8 +137,7 @@ KnobRestore restore_writes(const std::vector<KnobWrite>& writes, KnobJournal& jo
                                                      record.file, write.value, refusal->reason));
             continue;
         }
-        result.restored.push_back(
-            {write.subject, write.cpus, record.file, record.value, write.value, std::move(answer.after)});
+        result.restored.push_back(change_of(write, std::move(answer.after)));
         done.push_back(record);
     }
     journal.forget(done);

@@ -29,7 +29,9 @@ struct KnobChange {
     std::string file;            ///< as in KnobRecord
     std::string before;
     std::string asked;
-    std::string after;  ///< read back: what the kernel made of it
+    std::string after;       ///< read back: what the kernel made of it
+    std::string zone;        ///< empty for CPUs
+    std::string constraint;  ///< its name, else its index; empty for what has none
 };
 
 /// A file, and what stood or shall stand there.
@@ -46,6 +48,8 @@ struct KnobWrite {
     std::string value;
     /// Written after `before` when it is put back: what the kernel forgets with the change.
     std::vector<KnobValue> lost_with_it;
+    std::string zone = {};        ///< as in KnobChange
+    std::string constraint = {};  ///< as in KnobChange
 };
 
 /// What the kernel answered to a write.

@@ -17,6 +17,7 @@ enum class KnobErrorKind {
     OperationInvalid,  ///< the host's state forbids it (offline, governor, firmware):
                        ///< VIR_ERR_OPERATION_INVALID
     Failed,            ///< the kernel refused, or a file failed: VIR_ERR_SYSTEM_ERROR
+    Timeout,           ///< the kernel does not answer: VIR_ERR_OPERATION_TIMEOUT
 };
 
 /// what() is one sentence without a line's end: what failed, where, what to do.

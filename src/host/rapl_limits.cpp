@@ -70,11 +70,21 @@ std::optional<KnobRefusal> judge(const KnobWrite& write, const KnobAnswer& answe
 
 KnobError invalid(const std::string& sentence) { return {KnobErrorKind::InvalidArgument, sentence}; }
 
+KnobError no_zones() {
+    return {KnobErrorKind::Unsupported,
+            "this host has no RAPL zones: its processor has none, or intel_rapl_msr is not loaded"};
+}
+
 std::string subject_of(const RaplZone& zone) { return "zone " + zone.name; }
 
-std::string subject_of(const RaplZone& zone, const RaplConstraint& constraint) {
-    return fmt::format("zone {}, constraint {}", zone.name,
-                       constraint.name.empty() ? fmt::format("{}", constraint.index) : constraint.name);
+std::string name_of(const RaplConstraint& constraint) {
+    return constraint.name.empty() ? fmt::format("{}", constraint.index) : constraint.name;
+}
+
+/// Of the whole zone where there is no constraint.
+std::string subject_of(const RaplZone& zone, const RaplConstraint* constraint) {
+    if (!constraint) return subject_of(zone);
+    return fmt::format("zone {}, constraint {}", zone.name, name_of(*constraint));
 }
 
 /// In the journal a zone has its name: directories are numbered anew when packages go and come.
@@ -134,6 +144,22 @@ void check_constraint(const std::vector<RaplZone>& zones, const RaplRequest& req
                               in_quotes(request.constraint.value_or("0")), list));
 }
 
+/// Each MMIO zone comes behind the zone of which it is another way to the same.
+std::vector<RaplZone> with_mirrors(const std::vector<RaplZone>& zones) {
+    std::vector<RaplZone> sorted;
+    for (const RaplZone& zone : zones) {
+        if (!zone.also_selected_by.empty()) continue;
+        sorted.push_back(zone);
+        for (const RaplZone& mirror : zones)
+            if (mirror.also_selected_by == zone.name) sorted.push_back(mirror);
+    }
+    for (const RaplZone& zone : zones)
+        if (std::none_of(sorted.begin(), sorted.end(),
+                         [&](const RaplZone& known) { return known.directory == zone.directory; }))
+            sorted.push_back(zone);
+    return sorted;
+}
+
 }  // namespace
 
 RaplLimits::RaplLimits(const std::filesystem::path& root, KnobJournal& journal, KnobWarn warn,
@@ -177,15 +203,19 @@ std::vector<RaplZone> RaplLimits::zones() const {
             zone.also_selected_by = zone.name.substr(prefix.size());
         zones.push_back(std::move(zone));
     }
-    return zones;
+    return with_mirrors(zones);
+}
+
+std::vector<RaplZone> RaplLimits::read(const std::optional<std::string>& name) const {
+    if (name) return select(std::vector<std::string>{*name});
+    std::vector<RaplZone> all = zones();
+    if (all.empty()) throw no_zones();
+    return all;
 }
 
 std::vector<RaplZone> RaplLimits::select(const ZoneSelection& selection) const {
     std::vector<RaplZone> all = zones();
-    if (all.empty())
-        throw KnobError(
-            KnobErrorKind::Unsupported,
-            "this host has no RAPL zones: its processor has none, or intel_rapl_msr is not loaded");
+    if (all.empty()) throw no_zones();
     if (selection && selection->empty()) throw invalid("the list of zones is empty");
     std::string names;
     for (const RaplZone& zone : all) names += (names.empty() ? "" : ", ") + zone.name;
@@ -201,17 +231,19 @@ std::vector<RaplZone> RaplLimits::select(const ZoneSelection& selection) const {
     return all;
 }
 
-KnobWrite RaplLimits::write_to(const RaplZone& zone, const std::string& subject, const std::string& file,
-                               std::string value) const {
+KnobWrite RaplLimits::write_to(const RaplZone& zone, const RaplConstraint* constraint,
+                               const std::string& file, std::string value) const {
     std::filesystem::path path = base_ / zone.directory / file;
+    std::string subject = subject_of(zone, constraint);
     require_writable(path, subject);
+    KnobRecord before{Knob::RaplLimit, place_of(zone), file, read_knob(path)};
     return {
-        subject, {}, {path, {Knob::RaplLimit, place_of(zone), file, read_knob(path)}}, std::move(value), {}};
+        subject, {}, {path, before}, std::move(value), {}, zone.name, constraint ? name_of(*constraint) : ""};
 }
 
 std::vector<KnobWrite> RaplLimits::constraint_writes(const RaplZone& zone, const RaplConstraint& constraint,
                                                      const RaplRequest& request) const {
-    std::string subject = subject_of(zone, constraint);
+    std::string subject = subject_of(zone, &constraint);
     uint64_t max_uw = constraint.max_power_uw.value_or(0);
     uint64_t highest_uw = max_uw != 0 ? max_uw : highest_limit_uw;
     if (request.power_limit_uw.value_or(0) > highest_uw)
@@ -226,7 +258,7 @@ std::vector<KnobWrite> RaplLimits::constraint_writes(const RaplZone& zone, const
     auto add = [&](std::string_view what, const std::optional<uint64_t>& value) {
         if (!value) return;
         writes.push_back(
-            write_to(zone, subject, kernel_file_of(constraint, what), fmt::format("{}", *value)));
+            write_to(zone, &constraint, kernel_file_of(constraint, what), fmt::format("{}", *value)));
     };
     add(power_limit, request.power_limit_uw);
     add(time_window, request.time_window_us);
@@ -239,9 +271,20 @@ std::vector<KnobWrite> RaplLimits::zone_writes(const RaplZone& zone, const RaplR
     if (constraint && sets_constraint(request)) writes = constraint_writes(zone, *constraint, request);
     // After the limit that it switches on.
     if (request.enabled)
-        writes.push_back(
-            write_to(zone, subject_of(zone), std::string(enabled_file), *request.enabled ? "1" : "0"));
+        writes.push_back(write_to(zone, nullptr, std::string(enabled_file), *request.enabled ? "1" : "0"));
     return writes;
+}
+
+void RaplLimits::require_one_package() const {
+    std::string names;
+    size_t packages = 0;
+    for (const RaplZone& zone : zones()) {
+        if (!parse_package_name(zone.own_name) || !zone.also_selected_by.empty()) continue;
+        names += (packages++ == 0 ? "" : ", ") + zone.name;
+    }
+    if (packages > 1)
+        throw invalid(fmt::format("this host has limits of {} packages ({}): name a zone, or set all of them",
+                                  packages, names));
 }
 
 std::vector<KnobChange> RaplLimits::set(const ZoneSelection& selection, const RaplRequest& request) {
@@ -260,11 +303,11 @@ std::vector<KnobChange> RaplLimits::set(const ZoneSelection& selection, const Ra
 /// The switch comes last, as when it was set.
 void RaplLimits::add_recorded(const RaplZone& zone, std::vector<KnobWrite>& writes,
                               KnobRestore& result) const {
-    auto add = [&](const std::string& subject, const std::string& file) {
+    auto add = [&](const RaplConstraint* constraint, const std::string& file) {
         std::optional<KnobRecord> record = journal_.find(place_of(zone), file);
         if (!record) return;
         try {
-            KnobWrite write = write_to(zone, subject, file, record->value);
+            KnobWrite write = write_to(zone, constraint, file, record->value);
             writes.push_back(std::move(write));
         } catch (const KnobError& error) {
             result.failures.push_back(error);
@@ -272,8 +315,8 @@ void RaplLimits::add_recorded(const RaplZone& zone, std::vector<KnobWrite>& writ
     };
     for (const RaplConstraint& constraint : zone.constraints)
         for (std::string_view what : {power_limit, time_window})
-            add(subject_of(zone, constraint), kernel_file_of(constraint, what));
-    add(subject_of(zone), std::string(enabled_file));
+            add(&constraint, kernel_file_of(constraint, what));
+    add(nullptr, std::string(enabled_file));
 }
 
 KnobRestore RaplLimits::restore(const ZoneSelection& selection) {

@@ -63,6 +63,13 @@ public:
     /// Empty where there is no RAPL. One bad zone costs that zone and a warning.
     [[nodiscard]] std::vector<RaplZone> zones() const;
 
+    /// One by its name (a package's MMIO zone comes with it), or all. Throws KnobError;
+    /// InvalidArgument: no such zone. Unsupported: no RAPL.
+    [[nodiscard]] std::vector<RaplZone> read(const std::optional<std::string>& name) const;
+
+    /// Throws KnobError (InvalidArgument) where "the package" could mean several.
+    void require_one_package() const;
+
     /// InvalidArgument: no such zone or constraint, 0, above max_power_uw. Unsupported: no
     /// RAPL, or no such limit here. OperationInvalid: locked by the firmware.
     std::vector<KnobChange> set(const ZoneSelection& selection, const RaplRequest& request);
@@ -74,7 +81,7 @@ public:
 private:
     [[nodiscard]] std::vector<RaplZone> select(const ZoneSelection& selection) const;
     [[nodiscard]] RaplZone zone_at(const std::string& directory) const;
-    [[nodiscard]] KnobWrite write_to(const RaplZone& zone, const std::string& subject,
+    [[nodiscard]] KnobWrite write_to(const RaplZone& zone, const RaplConstraint* constraint,
                                      const std::string& file, std::string value) const;
     [[nodiscard]] std::vector<KnobWrite> zone_writes(const RaplZone& zone, const RaplRequest& request) const;
     [[nodiscard]] std::vector<KnobWrite> constraint_writes(const RaplZone& zone,

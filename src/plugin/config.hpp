@@ -16,6 +16,9 @@ namespace virt_power {
 /// What a read-only connection may see.
 enum class ReadOnlyRule { Deny, Coarse, Full };
 
+/// A coarse reading stands this long.
+inline constexpr uint64_t coarse_interval_ns = 10'000'000'000;
+
 enum class CounterChoice { Auto, Bpf, Proc };
 
 struct Config {

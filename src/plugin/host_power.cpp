@@ -10,7 +10,9 @@
 #include <new>
 #include <string>
 
+#include "abi_values.hpp"
 #include "calibration_file.hpp"
+#include "host_knobs.hpp"
 #include "power_engine.hpp"
 #include "power_pmu.hpp"
 #include "powercap.hpp"
@@ -23,8 +25,6 @@
 
 using namespace virt_power;
 
-/// A coarse reading stands this long.
-static constexpr uint64_t coarse_interval_ns = 10'000'000'000;
 static constexpr uint64_t ns_per_s = 1'000'000'000;
 
 struct HostPowerSnapshot {
@@ -36,6 +36,7 @@ struct HostPowerSnapshot {
 struct HostPower {
     Log log;
     Config config;
+    std::shared_ptr<HostKnobs> knobs;  // the engine's thread has it, too
     std::unique_ptr<PowerEngine> engine;
     std::mutex coarse_mutex;
     std::shared_ptr<const Snapshot> coarse;
@@ -63,34 +64,6 @@ T guarded(HostPower* power, T failed, Function function) noexcept {
     } catch (...) {  // NOLINT(bugprone-empty-catch)
     }
     return failed;
-}
-
-/// One line for the daemon's log, whatever a file held that the message quotes.
-std::string printable(std::string_view message) {
-    constexpr size_t longest = 500;
-    std::string line;
-    for (char c : message.substr(0, longest)) {
-        auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte >= 0x7f)
-            line += fmt::format("\\x{:02x}", byte);
-        else
-            line += c;
-    }
-    return line;
-}
-
-HostPowerLogLevel to_level(LogLevel level) {
-    switch (level) {
-        case LogLevel::Debug:
-            return HOST_POWER_LOG_DEBUG;
-        case LogLevel::Info:
-            return HOST_POWER_LOG_INFO;
-        case LogLevel::Warning:
-            return HOST_POWER_LOG_WARN;
-        case LogLevel::Error:
-            break;
-    }
-    return HOST_POWER_LOG_ERROR;
 }
 
 /// The counter that was asked for; the fallback where that cannot be had.
@@ -140,8 +113,16 @@ EngineOptions engine_options(const Config& config, const std::filesystem::path& 
     return options;
 }
 
+void add_knobs(EngineOptions& options, const std::shared_ptr<HostKnobs>& knobs) {
+    options.refresh_state = [knobs] { knobs->refresh_state(); };
+    options.add_state = [knobs](HostReading& host, const CpuTopology& topology) {
+        knobs->add_state(host, topology);
+    };
+}
+
 HostPower* open_power(const HostPowerOptions* options) {
-    if (!options || options->struct_size < sizeof(HostPowerOptions) || !options->log || !options->config_dir)
+    if (!options || options->struct_size < sizeof(HostPowerOptions) || !options->log ||
+        !options->config_dir || !options->state_dir)
         return nullptr;
     auto power = std::make_unique<HostPower>();
     power->log = [log = options->log, opaque = options->log_opaque](LogLevel level,
@@ -163,8 +144,15 @@ HostPower* open_power(const HostPowerOptions* options) {
         DomainRegistry::Limits limits{power->config.keep_seconds * ns_per_s, power->config.keep_max};
         auto usage =
             std::make_unique<UsageKeeper>(std::move(topology), std::move(counter), limits, boottime_ns);
-        power->engine = std::make_unique<PowerEngine>(
-            std::move(usage), engine_options(power->config, config_dir, privileged, log));
+        KnobOptions knob_options;
+        knob_options.root = power->config.root;
+        knob_options.state_dir = options->state_dir;
+        knob_options.boot_id = read_boot_id("/");
+        knob_options.log = log;
+        power->knobs = std::make_shared<HostKnobs>(std::move(knob_options));
+        EngineOptions engine = engine_options(power->config, config_dir, privileged, log);
+        add_knobs(engine, power->knobs);
+        power->engine = std::make_unique<PowerEngine>(std::move(usage), std::move(engine));
         return power.release();
     });
 }
@@ -239,29 +227,6 @@ const char* snapshot_status(const HostPowerSnapshot* snapshot) {
     return snapshot ? snapshot->status : "error";
 }
 
-struct ToHostPower {
-    HostPowerValue& value;
-
-    HostPowerType operator()(int32_t number) const { return value.i = number, HOST_POWER_INT; }
-    HostPowerType operator()(uint32_t number) const { return value.ui = number, HOST_POWER_UINT; }
-    HostPowerType operator()(int64_t number) const { return value.l = number, HOST_POWER_LLONG; }
-    HostPowerType operator()(uint64_t number) const { return value.ul = number, HOST_POWER_ULLONG; }
-    HostPowerType operator()(double number) const { return value.d = number, HOST_POWER_DOUBLE; }
-    HostPowerType operator()(bool flag) const { return value.b = flag ? 1 : 0, HOST_POWER_BOOLEAN; }
-    HostPowerType operator()(const std::string& text) const {
-        return value.s = text.c_str(), HOST_POWER_STRING;
-    }
-};
-
-ParamSink to_sink(HostPowerEmit emit, void* opaque) {
-    return [emit, opaque, text = std::string()](std::string_view name, const ParamValue& param) mutable {
-        HostPowerValue value{};
-        HostPowerType type = std::visit(ToHostPower{value}, param);
-        text.assign(name);
-        return emit(opaque, text.c_str(), type, &value) == 0;
-    };
-}
-
 int emit_host(const HostPowerSnapshot* snapshot, HostPowerVisible visible, HostPowerEmit emit, void* opaque) {
     if (!snapshot || !snapshot->snapshot || !visible || !emit) return 0;
     return guarded(nullptr, -1, [&] {
@@ -284,6 +249,57 @@ int emit_domain(const HostPowerSnapshot* snapshot, const unsigned char* uuid, Ho
     });
 }
 
+std::optional<std::string> to_target(const char* target) {
+    return target ? std::optional<std::string>(target) : std::nullopt;
+}
+
+/// A call whose failure has a sentence: exactly one reaches the caller.
+template <typename Function>
+int with_failure(HostPowerFail fail, void* opaque, Function function) noexcept {
+    auto failed = [&](HostPowerError error, const char* sentence) {
+        fail(opaque, error, sentence);
+        return -1;
+    };
+    try {
+        function();
+        return 0;
+    } catch (const KnobError& error) {
+        return failed(to_error(error.kind()), error.what());
+    } catch (const std::exception& exception) {
+        return failed(HOST_POWER_ERROR_SYSTEM, exception.what());
+    } catch (...) {
+        return failed(HOST_POWER_ERROR_SYSTEM, "an exception of no known kind");
+    }
+}
+
+int knob_get(HostPower* power, HostPowerKnob knob, const char* target, uint32_t flags, HostPowerEmit emit,
+             HostPowerFail fail, void* opaque) {
+    std::optional<KnobTopic> topic = topic_of(knob);
+    if (!power || !topic || !emit || !fail) return -1;
+    return with_failure(fail, opaque, [&] {
+        bool read_only = (flags & HOST_POWER_KNOB_READ_ONLY) != 0;
+        ReadOnlyRule rule = read_only ? power->config.read_only : ReadOnlyRule::Full;
+        emit_params(power->knobs->get(*topic, to_target(target), rule), emit, opaque);
+    });
+}
+
+int knob_set(HostPower* power, HostPowerKnob knob, const char* target, const HostPowerParam* params,
+             size_t nparams, uint32_t flags, const char* who, HostPowerEmit emit, HostPowerFail fail,
+             void* opaque) {
+    std::optional<KnobTopic> topic = topic_of(knob);
+    if (!power || !topic || (nparams > 0 && !params) || !who || !emit || !fail) return -1;
+    return with_failure(fail, opaque, [&] {
+        KnobOrder order;
+        order.topic = *topic;
+        order.target = to_target(target);
+        for (size_t n = 0; n < nparams; n++) order.params.push_back(to_param(params[n]));
+        order.restore = (flags & HOST_POWER_KNOB_RESTORE) != 0;
+        order.all_packages = (flags & HOST_POWER_KNOB_ALL_PACKAGES) != 0;
+        order.who = who;
+        emit_params(power->knobs->set(order), emit, opaque);
+    });
+}
+
 constexpr HostPowerPlugin plugin = {
     HOST_POWER_PLUGIN_ABI_VERSION,
     sizeof(HostPowerPlugin),
@@ -296,6 +312,8 @@ constexpr HostPowerPlugin plugin = {
     snapshot_status,
     emit_host,
     emit_domain,
+    knob_get,
+    knob_set,
 };
 
 }  // namespace

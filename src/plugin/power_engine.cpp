@@ -2,16 +2,14 @@
 #include "power_engine.hpp"
 
 #include <fmt/format.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "modelled_energy.hpp"
+#include "own_thread.hpp"
 
 namespace virt_power {
 namespace {
@@ -40,21 +38,6 @@ constexpr nanoseconds needed_by_domain{10'000};
 constexpr milliseconds usage_period{5000};
 
 uint64_t to_ns(nanoseconds duration) { return static_cast<uint64_t>(duration.count()); }
-
-/// The daemon's signals are its own threads' business.
-void start_thread(std::function<void()> body) {
-    sigset_t all{};
-    sigset_t before{};
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-        std::thread(std::move(body)).detach();
-    } catch (...) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
 
 }  // namespace
 
@@ -172,11 +155,15 @@ std::optional<Snapshot> PowerEngine::Shared::take(ZoneSet& with) {
     snapshot.departed = std::move(used->departed);
     snapshot.domains = std::move(used->domains);
     add_zones(snapshot, with);
+    if (options.add_state)
+        usage->with_topology(
+            [&](const CpuTopology& topology) { options.add_state(snapshot.host, topology); });
     return snapshot;
 }
 
 /// Zones and CPU use, of the attempt that took the shortest time. Null if this thread was given up meanwhile.
 std::shared_ptr<const Snapshot> PowerEngine::Shared::take_of_one_instant(ZoneSet& with) {
+    if (options.refresh_state) options.refresh_state();
     uint64_t begun_ns = options.now_ns();
     uint64_t shortest_ns = UINT64_MAX;
     std::shared_ptr<const Snapshot> best;
@@ -251,7 +238,7 @@ void PowerEngine::Shared::failed(uint64_t me, std::string_view why) {
 void PowerEngine::Shared::start_worker(const std::shared_ptr<Shared>& self) {
     self->worker_runs = false;
     uint64_t me = ++self->worker;
-    start_thread([self, me] {
+    start_own_thread([self, me] {
         try {
             self->run(me);
         } catch (const std::exception& exception) {

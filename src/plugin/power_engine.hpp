@@ -14,14 +14,11 @@
 #include <string_view>
 
 #include "config.hpp"
+#include "log.hpp"
 #include "usage_keeper.hpp"
 #include "zone_set.hpp"
 
 namespace virt_power {
-
-enum class LogLevel { Debug, Info, Warning, Error };
-/// Called from any thread.
-using Log = std::function<void(LogLevel, std::string_view)>;
 
 /// All that one pass gave. Never changes once it is handed out.
 struct Snapshot {
@@ -41,6 +38,10 @@ struct EngineOptions {
     std::string source_prefix;
     /// Fills in what is known of the zones' static power; may be empty.
     std::function<void(std::vector<ZoneReading>&, const Warn&)> add_static;
+    /// Reads what add_state() fills in; takes some milliseconds at the most. May be empty, as add_state.
+    std::function<void()> refresh_state;
+    /// Fills in frequencies and limits.
+    std::function<void(HostReading&, const CpuTopology&)> add_state;
     Log log;
 };
 

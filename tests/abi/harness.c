@@ -212,6 +212,82 @@ static void check_bad_input(const HostPowerPlugin* plugin, HostPower* power) {
     plugin->snapshot_free(snapshot);
 }
 
+/* What a call of knob_get() or knob_set() gave. */
+struct answer {
+    int params;
+    int failures;
+    HostPowerError error;
+    char message[256];
+};
+
+static int take_param(void* opaque, const char* name, HostPowerType type, const HostPowerValue* value) {
+    struct answer* answer = opaque;
+
+    (void)type;
+    (void)value;
+    if (name[0]) answer->params++;
+    return 0;
+}
+
+static void take_failure(void* opaque, HostPowerError error, const char* message) {
+    struct answer* answer = opaque;
+
+    answer->failures++;
+    answer->error = error;
+    snprintf(answer->message, sizeof(answer->message), "%s", message);
+    printf("# refused with %d: %s\n", (int)error, message);
+}
+
+static struct answer get_knob(const HostPowerPlugin* plugin, HostPower* power, HostPowerKnob knob,
+                              const char* target) {
+    struct answer answer = {0};
+    int result = plugin->knob_get(power, knob, target, 0, take_param, take_failure, &answer);
+
+    expect(result == (answer.failures ? -1 : 0) && answer.failures <= 1, "knob_get fails with one sentence");
+    return answer;
+}
+
+static struct answer set_knob(const HostPowerPlugin* plugin, HostPower* power, HostPowerKnob knob,
+                              const char* target, const HostPowerParam* params, size_t nparams,
+                              uint32_t flags) {
+    struct answer answer = {0};
+    int result = plugin->knob_set(power, knob, target, params, nparams, flags, "a test", take_param,
+                                  take_failure, &answer);
+
+    expect(result == (answer.failures ? -1 : 0) && answer.failures <= 1, "knob_set fails with one sentence");
+    return answer;
+}
+
+/* Input that no host takes; which knobs this one has is the unit tests' matter. */
+static void check_knobs(const HostPowerPlugin* plugin, HostPower* power) {
+    static const HostPowerParam nothing = {"no-such-thing", HOST_POWER_ULLONG, {.ul = 1}};
+    static const HostPowerParam text = {"max", HOST_POWER_STRING, {.s = "fast"}};
+    static const HostPowerParam odd = {"max", (HostPowerType)42, {.ul = 1}};
+    struct answer answer;
+
+    answer = get_knob(plugin, power, HOST_POWER_KNOB_GOVERNOR, "0-");
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "half a list of CPUs is refused");
+    answer = get_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, "../../../etc");
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "a path is no list of CPUs");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, NULL, &nothing, 1, 0);
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG && strstr(answer.message, "min, max, set") != NULL,
+           "a parameter that is not known is refused, and those known are told");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, NULL, &text, 1, 0);
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "a parameter of another type is refused");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, NULL, &odd, 1, 0);
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "so is one of a type that there is not");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, NULL, NULL, 0, 0);
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "nothing to set is refused");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_FREQUENCY, NULL, &nothing, 1, HOST_POWER_KNOB_RESTORE);
+    expect(answer.error == HOST_POWER_ERROR_INVALID_ARG, "a restore sets nothing");
+    answer = set_knob(plugin, power, HOST_POWER_KNOB_RAPL_LIMIT, NULL, NULL, 0, HOST_POWER_KNOB_RESTORE);
+    expect(!answer.failures && answer.params == 1, "a restore of nothing says that it was nothing");
+    expect(plugin->knob_get(power, (HostPowerKnob)9, NULL, 0, take_param, take_failure, &answer) == -1,
+           "a knob that there is not is refused");
+    expect(plugin->knob_get(NULL, HOST_POWER_KNOB_GOVERNOR, NULL, 0, take_param, take_failure, &answer) == -1,
+           "no handle has no knobs");
+}
+
 /* Descriptors would stay open in QEMU. */
 static void check_descriptors(void) {
     int bad = 0;
@@ -225,6 +301,7 @@ static void check_descriptors(void) {
 }
 
 int main(int argc, char** argv) {
+    char state_dir[] = "/tmp/abi-harness.XXXXXX";
     HostPowerOptions options = {0};
     const HostPowerPlugin* plugin;
     HostPowerPluginFunc function;
@@ -237,6 +314,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     for (int fd = 3; fd < 1024; fd++) close(fd);
+    if (!mkdtemp(state_dir)) return 2;
     library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) {
         fprintf(stderr, "%s\n", dlerror());
@@ -251,15 +329,18 @@ int main(int argc, char** argv) {
     options.struct_size = sizeof(options);
     options.privileged = atoi(argv[3]);
     options.config_dir = argv[2];
+    options.state_dir = state_dir;
     options.log = log_line;
     power = plugin->open(&options);
     expect(power != NULL, "it opens");
     if (!power) return 1;
     check_life(plugin, power);
     check_bad_input(plugin, power);
+    check_knobs(plugin, power);
     check_descriptors();
     plugin->close(power);
     plugin->close(NULL);
+    expect(rmdir(state_dir) == 0, "nothing was changed, so nothing is kept");
     printf("1..%d\n", tests);
     return failures ? 1 : 0;
 }

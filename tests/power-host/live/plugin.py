@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 WARNING = 3
 
 
@@ -25,16 +25,28 @@ class _Value(ctypes.Union):
 
 # HostPowerType's numbers
 _FIELD = {1: "i", 2: "ui", 3: "l", 4: "ul", 5: "d", 6: "b", 7: "s"}
-_BOOLEAN, _STRING = 6, 7
+INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = _FIELD
+
+# HostPowerKnob's
+GOVERNOR, FREQUENCY, RAPL_LIMIT = 1, 2, 3
+_READ_ONLY, _RESTORE, _ALL_PACKAGES = 1 << 0, 1 << 1, 1 << 2
+
+# HostPowerError's
+INVALID_ARG, UNSUPPORTED, OPERATION_INVALID, SYSTEM, TIMEOUT = 1, 2, 3, 4, 5
 
 _Log = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 _Emit = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.POINTER(_Value))
 _Visible = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+_Fail = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 
 
 class _Options(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_uint32), ("privileged", ctypes.c_int32), ("config_dir", ctypes.c_char_p),
-                ("log", _Log), ("log_opaque", ctypes.c_void_p)]
+                ("state_dir", ctypes.c_char_p), ("log", _Log), ("log_opaque", ctypes.c_void_p)]
+
+
+class _Param(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("type", ctypes.c_int), ("value", _Value)]
 
 
 def _function(result, *arguments):
@@ -51,11 +63,47 @@ class _Table(ctypes.Structure):
                 ("snapshot_free", _function(None, ctypes.c_void_p)),
                 ("snapshot_status", _function(ctypes.c_char_p, ctypes.c_void_p)),
                 ("emit_host", _function(ctypes.c_int, ctypes.c_void_p, _Visible, _Emit, ctypes.c_void_p)),
-                ("emit_domain", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, _Emit, ctypes.c_void_p))]
+                ("emit_domain", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, _Emit, ctypes.c_void_p)),
+                ("knob_get", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32, _Emit,
+                                       _Fail, ctypes.c_void_p)),
+                ("knob_set", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_Param),
+                                       ctypes.c_size_t, ctypes.c_uint32, ctypes.c_char_p, _Emit, _Fail, ctypes.c_void_p))]
+
+
+def _text(target):
+    return None if target is None else target.encode()
 
 
 class PluginError(Exception):
     pass
+
+
+class KnobError(Exception):
+    """Of a knob that cannot be read or set: one of HostPowerError's numbers and a sentence."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{message} (error {code})")
+        self.code, self.message = code, message
+
+
+class Typed:
+    """A value of a type that Python's own does not tell."""
+
+    def __init__(self, kind, value):
+        self.kind, self.value = kind, value
+
+
+def _typed(value):
+    if isinstance(value, Typed):
+        return value
+    return Typed(BOOLEAN if isinstance(value, bool) else ULLONG if isinstance(value, int) else STRING, value)
+
+
+def _to_param(name, value):
+    typed = _typed(value)
+    param = _Param(name.encode(), typed.kind)
+    setattr(param.value, _FIELD.get(typed.kind, "ul"), typed.value.encode() if typed.kind == STRING else typed.value)
+    return param
 
 
 class Snapshot:
@@ -92,7 +140,7 @@ class Snapshot:
 class Plugin:
     """A context manager: closed on leaving."""
 
-    def __init__(self, path, config_dir, privileged=True):
+    def __init__(self, path, config_dir, privileged=True, state_dir=None):
         function = ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL).host_power_plugin
         function.restype = ctypes.POINTER(_Table)
         self._table = function().contents
@@ -100,7 +148,8 @@ class Plugin:
             raise PluginError(f"{path}: ABI version {self._table.abi_version}, not {ABI_VERSION}")
         self.log = []  # (level, line)
         self._log = _Log(lambda _opaque, level, line: self.log.append((level, line.decode())))
-        self._options = _Options(ctypes.sizeof(_Options), privileged, os.fsencode(config_dir), self._log, None)
+        self._options = _Options(ctypes.sizeof(_Options), privileged, os.fsencode(config_dir),
+                                 os.fsencode(state_dir or f"{config_dir}/state"), self._log, None)
         self._handle = self._table.open(ctypes.byref(self._options))
         if not self._handle:
             raise PluginError(f"{path} cannot be opened: {self.log}")
@@ -145,13 +194,45 @@ class Plugin:
             self._table.snapshot_free(taken)
         return Snapshot(status, host, domains, seconds, asked_ns)
 
+    def get_knob(self, topic, target=None, read_only=False):
+        """What stands now, by name: of some CPUs or a zone, or of all."""
+        return self._knob_call(lambda emit, fail: self._table.knob_get(
+            self._handle, topic, _text(target), _READ_ONLY if read_only else 0, emit, fail, None))
+
+    def set_knob(self, topic, params=None, target=None, restore=False, all_packages=False, who="a test"):
+        """The changes, a dictionary each. Values are bool, str or int (unsigned long long), or Typed; parameters may also be
+        a list of pairs, in which one comes twice."""
+        pairs = list(params.items()) if isinstance(params, dict) else list(params or ())
+        array = (_Param * len(pairs))(*(_to_param(name, value) for name, value in pairs))
+        flags = (_RESTORE if restore else 0) | (_ALL_PACKAGES if all_packages else 0)
+        found = self._knob_call(lambda emit, fail: self._table.knob_set(
+            self._handle, topic, _text(target), array, len(pairs), flags, who.encode(), emit, fail, None))
+        changes = [{} for _ in range(found.pop("change.count"))]
+        for name, value in found.items():
+            _, index, leaf = name.split(".")
+            changes[int(index)][leaf] = value
+        return changes
+
+    def _knob_call(self, call):
+        failures = []
+        fail = _Fail(lambda _opaque, code, message: failures.append(KnobError(code, message.decode())))
+        statuses = []
+        found = self._emitted(lambda emit: statuses.append(call(emit, fail)))
+        if len(failures) != -statuses[0]:
+            raise PluginError(f"status {statuses[0]} with {len(failures)} failures: {failures}")
+        if failures:
+            if found:
+                raise PluginError(f"a failure with values: {found}")
+            raise failures[0]
+        return found
+
     @staticmethod
     def _emitted(call):
         found = {}
 
         def take(_opaque, name, kind, value):
             field = getattr(value.contents, _FIELD[kind])
-            found[name.decode()] = field.decode() if kind == _STRING else bool(field) if kind == _BOOLEAN else field
+            found[name.decode()] = field.decode() if kind == STRING else bool(field) if kind == BOOLEAN else field
             return 0
         call(_Emit(take))
         return found

@@ -92,7 +92,9 @@ Plugin::Plugin(const std::string& path, std::string config_directory)
 Plugin::~Plugin() { table_->close(power_); }
 
 void Plugin::open() {
-    HostPowerOptions options{sizeof(options), 1, config_directory_.c_str(), log_line, nullptr};
+    // It changes no knob, so nothing is kept there.
+    HostPowerOptions options{sizeof(options),           1,        config_directory_.c_str(),
+                             config_directory_.c_str(), log_line, nullptr};
     power_ = table_->open(&options);
     if (!power_) throw std::runtime_error("the plugin cannot be opened");
 }

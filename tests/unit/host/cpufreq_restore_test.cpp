@@ -137,8 +137,8 @@ TEST_F(CpufreqRestore, a_frequency_under_userspace_comes_back_alone) {
 TEST_F(CpufreqRestore, preferences_percentages_and_turbo) {
     intel_pstate();
     watch_limits();
-    (void)cpufreq().set_energy_preference({}, "power");
-    (void)cpufreq().set_host({30, 20, false});
+    (void)cpufreq().set_frequency({}, {{}, {}, {}, "power"});
+    (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {30, 20, false}});
     EXPECT_THAT(restore(cpu_knobs).restored, SizeIs(2 + 3));
     EXPECT_EQ(get(1, "energy_performance_preference"), "balance_performance");
     EXPECT_EQ(kernel_.read("intel_pstate/max_perf_pct"), "100");
@@ -149,7 +149,7 @@ TEST_F(CpufreqRestore, preferences_percentages_and_turbo) {
 TEST_F(CpufreqRestore, boost) {
     four_cpus();
     kernel_.put("cpufreq/boost", "1");
-    (void)cpufreq().set_host({{}, {}, false});
+    (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {{}, {}, false}});
     EXPECT_THAT(restore({Knob::HostFrequency}, Cpus{0}).restored, SizeIs(1)) << "whatever the selection";
     EXPECT_EQ(kernel_.read("cpufreq/boost"), "1");
 }

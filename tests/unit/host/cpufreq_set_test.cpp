@@ -318,7 +318,7 @@ TEST_F(CpufreqSet, where_userspace_is_not_offered_nobody_is_sent_there) {
 
 TEST_F(CpufreqSet, an_energy_preference) {
     intel_pstate();
-    EXPECT_THAT(cpufreq().set_energy_preference({}, "power"), SizeIs(2));
+    EXPECT_THAT(cpufreq().set_frequency({}, {{}, {}, {}, "power"}), SizeIs(2));
     EXPECT_EQ(get(1, "energy_performance_preference"), "power");
     expect_refused(
         KnobErrorKind::InvalidArgument,
@@ -326,35 +326,36 @@ TEST_F(CpufreqSet, an_energy_preference) {
         "balance_performance, power",
         [&] {
             journal_->forget(journal_->records(cpu_knobs));
-            (void)cpufreq().set_energy_preference({}, "128");
+            (void)cpufreq().set_frequency({}, {{}, {}, {}, "128"});
         });
 }
 
 TEST_F(CpufreqSet, an_energy_preference_that_the_governor_forbids_or_the_driver_has_not) {
     intel_pstate();
     kernel_.refuses(name(1, "energy_performance_preference"), EBUSY);
-    KnobError error = error_of([&] { (void)cpufreq().set_energy_preference({}, "power"); });
+    KnobError error = error_of([&] { (void)cpufreq().set_frequency({}, {{}, {}, {}, "power"}); });
     EXPECT_EQ(error.kind(), KnobErrorKind::OperationInvalid);
     EXPECT_THAT(error.what(),
                 AllOf(StartsWith("CPU 1: "), HasSubstr("the governor performance allows no other")));
     EXPECT_EQ(get(0, "energy_performance_preference"), "balance_performance");
     root_.remove(base + "cpufreq/policy1/energy_performance_available_preferences");
     expect_refused(KnobErrorKind::Unsupported,
-                   "CPU 1: the driver has no energy_performance_available_preferences",
-                   [&] { (void)cpufreq().set_energy_preference({}, "power"); });
+                   "CPU 1: the driver has no energy_performance_available_preferences", [&] {
+                       (void)cpufreq().set_frequency({}, {{}, {}, {}, "power"});
+                   });
 }
 
 TEST_F(CpufreqSet, percentages_and_turbo) {
     intel_pstate();
     watch_limits();
-    std::vector<KnobChange> changes = cpufreq().set_host({80, 50, false});
+    std::vector<KnobChange> changes = cpufreq().set_frequency({}, {{}, {}, {}, {}, {80, 50, false}});
     ASSERT_THAT(changes, SizeIs(3));
     EXPECT_EQ(changes[0].file, "no_turbo");
     EXPECT_EQ(changes[0].after, "1");
     EXPECT_EQ(changes[0].subject, "all CPUs");
     EXPECT_THAT(changes[0].cpus, ElementsAre(0, 1));
-    (void)cpufreq().set_host({40, 35, {}});
-    (void)cpufreq().set_host({90, 80, true});
+    (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {40, 35, {}}});
+    (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {90, 80, true}});
     EXPECT_EQ(kernel_.read("intel_pstate/min_perf_pct"), "80");
     EXPECT_EQ(kernel_.read("intel_pstate/max_perf_pct"), "90");
     EXPECT_EQ(kernel_.read("intel_pstate/no_turbo"), "0");
@@ -363,7 +364,7 @@ TEST_F(CpufreqSet, percentages_and_turbo) {
 TEST_F(CpufreqSet, percentages_that_are_none) {
     intel_pstate();
     auto set = [this](const HostFrequency& request) {
-        return [this, request] { (void)cpufreq().set_host(request); };
+        return [this, request] { (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, request}); };
     };
     expect_refused(KnobErrorKind::InvalidArgument, "nothing to set", set({}));
     expect_refused(KnobErrorKind::InvalidArgument, "0 is not a percentage from 1 to 100", set({0, {}, {}}));
@@ -381,7 +382,7 @@ TEST_F(CpufreqSet, percentages_that_are_none) {
 TEST_F(CpufreqSet, turbo_is_boost_without_intel_pstate) {
     four_cpus();
     kernel_.put("cpufreq/boost", "1");
-    std::vector<KnobChange> changes = cpufreq().set_host({{}, {}, false});
+    std::vector<KnobChange> changes = cpufreq().set_frequency({}, {{}, {}, {}, {}, {{}, {}, false}});
     EXPECT_EQ(changes.at(0).file, "boost");
     EXPECT_EQ(kernel_.read("cpufreq/boost"), "0");
 }
@@ -389,13 +390,13 @@ TEST_F(CpufreqSet, turbo_is_boost_without_intel_pstate) {
 TEST_F(CpufreqSet, turbo_that_the_firmware_forbids) {
     intel_pstate();
     kernel_.refuses("intel_pstate/no_turbo", EPERM);
-    KnobError error = error_of([&] { (void)cpufreq().set_host({50, {}, true}); });
+    KnobError error = error_of([&] { (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {50, {}, true}}); });
     EXPECT_EQ(error.kind(), KnobErrorKind::OperationInvalid);
     EXPECT_THAT(error.what(), HasSubstr("turbo is switched off by the firmware"));
     kernel_.takes("intel_pstate/no_turbo");
     kernel_.rounds("intel_pstate/no_turbo", [](const std::string&) { return "0"; });
     EXPECT_THAT(error_of([&] {
-                    (void)cpufreq().set_host({{}, {}, false});
+                    (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {{}, {}, false}});
                 }).what(),
                 HasSubstr("it reads '0'"));
 }

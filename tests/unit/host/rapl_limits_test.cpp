@@ -98,7 +98,7 @@ TEST_F(Rapl, shows_every_zone_under_the_name_that_the_stats_have) {
     std::vector<std::string> names;
     for (const RaplZone& zone : limits().zones()) names.push_back(zone.name);
     EXPECT_THAT(names,
-                ElementsAre("intel-rapl-mmio/package-0", "package-0", "package-0/dram", "package-1", "psys"));
+                ElementsAre("package-0", "intel-rapl-mmio/package-0", "package-0/dram", "package-1", "psys"));
     RaplZone package = find("package-0");
     EXPECT_EQ(package.enabled, true);
     EXPECT_EQ(package.also_selected_by, "");
@@ -151,12 +151,12 @@ TEST_F(Rapl, a_package_is_set_in_the_msr_and_in_mmio) {
     play_steps(msr);
     std::vector<KnobChange> changes = limits().set(only("package-0"), power(18200000));
     ASSERT_THAT(changes, SizeIs(2));
-    EXPECT_EQ(changes[0].subject, "zone intel-rapl-mmio/package-0, constraint long_term");
-    EXPECT_EQ(changes[1].subject, "zone package-0, constraint long_term");
-    EXPECT_EQ(changes[1].file, "constraint_0_power_limit_uw");
-    EXPECT_EQ(changes[1].before, "26000000");
-    EXPECT_EQ(changes[1].asked, "18200000");
-    EXPECT_EQ(changes[1].after, "18125000");
+    EXPECT_EQ(changes[0].subject, "zone package-0, constraint long_term");
+    EXPECT_EQ(changes[1].subject, "zone intel-rapl-mmio/package-0, constraint long_term");
+    EXPECT_EQ(changes[0].file, "constraint_0_power_limit_uw");
+    EXPECT_EQ(changes[0].before, "26000000");
+    EXPECT_EQ(changes[0].asked, "18200000");
+    EXPECT_EQ(changes[0].after, "18125000");
     EXPECT_EQ(kernel_.read(msr), "18125000");
     EXPECT_EQ(kernel_.read(mmio), "18200000");
     EXPECT_EQ(kernel_.read(other), "26000000");
@@ -208,7 +208,7 @@ TEST_F(Rapl, names_that_are_no_zones_are_refused_with_those_that_are) {
     for (const char* name : {"package-7", "", "../", "../../../etc/passwd", "intel-rapl:0", "dram",
                              "PACKAGE-0", "package-0/", "package-0/../package-1", "/sys", "*"})
         expect_refused(KnobErrorKind::InvalidArgument,
-                       "there are: intel-rapl-mmio/package-0, package-0, package-0/dram, package-1, psys",
+                       "there are: package-0, intel-rapl-mmio/package-0, package-0/dram, package-1, psys",
                        only(name), power(18000000));
     expect_refused(KnobErrorKind::InvalidArgument, "there is no zone 'package-7'",
                    only("package-0", "package-7"), power(18000000));

@@ -88,11 +88,12 @@ class Daemon:
     """One daemon; may be killed and started again under its guests."""
 
     def __init__(self, lab, program="libvirtd", plugin_dir=None, settings=None, qemu_settings=None,
-                 label="d", tls=None):
+                 label="d", tls=None, network=None):
         self.lab = lab
         self.program = program
         self.plugin_dir = plugin_dir
         self.tls = tls
+        self.network = network  # a namespace's file; the run's own without
         self.pid = None
         self.dir = f"{lab.dir}/{label}"
         self.conf = f"{self.dir}/etc/libvirt"
@@ -162,6 +163,8 @@ class Daemon:
                 "--pid-file", f"{self.dir}/daemon.pid"]
         if self.tls:
             argv.append("--listen")
+        if self.network:
+            argv = ["nsenter", f"--net={self.network}", "--", *argv]
         binds = [(f"{self.dir}/{name}", f"{self.lab.prefix}/{name}") for name in ("etc", "var")]
         self.pid = self.lab.supervisor.call("start", argv=argv, env=self.env, binds=binds,
                                             log=f"{self.dir}/output")["pid"]

@@ -8,7 +8,7 @@ from lab.daemon import LabError, free_port
 
 _TEMPLATES = {
     "ca": ("virt-power demo CA", "ca\ncert_signing_key\n"),
-    "server": ("localhost", "dns_name = localhost\nip_address = 127.0.0.1\ntls_www_server\nsigning_key\nencryption_key\n"),
+    "server": ("localhost", "dns_name = localhost\nip_address = {address}\ntls_www_server\nsigning_key\nencryption_key\n"),
     "client": ("virt-power", "tls_www_client\nsigning_key\nencryption_key\n"),
 }
 
@@ -21,8 +21,9 @@ def _certtool(*arguments):
 
 
 class Tls:
-    def __init__(self, directory):
+    def __init__(self, directory, address="127.0.0.1"):
         self.dir = directory
+        self.address = address
         self.port = free_port()
         os.makedirs(directory, mode=0o700)
         for who in _TEMPLATES:
@@ -33,7 +34,7 @@ class Tls:
         name, usage = _TEMPLATES[who]
         template = f"{self.dir}/{who}.info"
         with open(template, "w", encoding="ascii") as file:
-            file.write(f"cn = {name}\nexpiration_days = 2\n{usage}")
+            file.write(f"cn = {name}\nexpiration_days = 2\n{usage.format(address=self.address)}")
         key, certificate = f"{self.dir}/{who}key.pem", f"{self.dir}/{who}cert.pem"
         _certtool("--generate-privkey", "--bits", "2048", "--outfile", key)
         if who == "ca":
@@ -46,11 +47,12 @@ class Tls:
 
     def daemon_settings(self):
         return {
-            "listen_tls": 1, "listen_tcp": 0, "listen_addr": "127.0.0.1", "tls_port": str(self.port),
+            "listen_tls": 1, "listen_tcp": 0, "listen_addr": self.address, "tls_port": str(self.port),
             "auth_tls": "none", "ca_file": f"{self.dir}/cacert.pem",
             "cert_file": f"{self.dir}/servercert.pem", "key_file": f"{self.dir}/serverkey.pem",
         }
 
     @property
     def uri(self):
-        return f"qemu+tls://localhost:{self.port}/system?pkipath={self.dir}"
+        host = "localhost" if self.address == "127.0.0.1" else self.address
+        return f"qemu+tls://{host}:{self.port}/system?pkipath={self.dir}"

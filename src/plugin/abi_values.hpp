@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/// \file
+/// The C ABI's values and ours.
+#ifndef VIRT_POWER_PLUGIN_ABI_VALUES_HPP
+#define VIRT_POWER_PLUGIN_ABI_VALUES_HPP
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "host_knobs.hpp"
+#include "log.hpp"
+#include "reading_codec.hpp"
+#include "virt-power/host_power_plugin.h"
+
+namespace virt_power {
+
+/// One line for the daemon's log, whatever a file held that the message quotes.
+std::string printable(std::string_view message);
+HostPowerLogLevel to_level(LogLevel level);
+
+/// Hands over to a callback, until that has enough.
+ParamSink to_sink(HostPowerEmit emit, void* opaque);
+void emit_params(const Params& params, HostPowerEmit emit, void* opaque);
+
+std::optional<KnobTopic> topic_of(HostPowerKnob knob);
+HostPowerError to_error(KnobErrorKind kind);
+/// A type that is not known gives an int, which is nobody's type.
+Param to_param(const HostPowerParam& given);
+
+}  // namespace virt_power
+
+#endif
