@@ -206,6 +206,33 @@ class AccessControl(LiveTest):
             self.assertEqual("denied", values["energy.status"])
             self.assertEqual([], [name for name in values if name.startswith(("energy.host", "energy.zone"))])
 
+    def knob(self, uid, *words):
+        return as_user(uid, f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.daemon.uri, *words)
+
+    def test_who_may_not_control_power_sets_nothing_and_may_still_look(self):
+        for words in (("node-governor", "--set", "powersave"), ("node-frequency", "--max", "2GHz"), ("node-governor", "--restore"),
+                      ("node-rapl-limit", "--zone", "package-0", "--power", "18")):
+            result = self.knob(NOBODY, *words)
+            self.assertEqual(1, result.returncode, words)
+            self.assertIn("access denied", result.stderr, words)
+        stats = self.knob(NOBODY, "nodeenergystats")
+        self.assertIn("energy.status=ok", stats.stdout, stats.stderr)
+
+    def test_who_may_not_read_the_host_reads_no_knob(self):
+        for command in ("node-governor", "node-frequency", "node-rapl-limit", "nodeenergystats"):
+            result = self.knob(STRANGER, command)
+            self.assertEqual(1, result.returncode, command)
+            self.assertIn("access denied", result.stderr, command)
+
+    def test_departed_names_in_the_host_s_own_call_need_the_same_right(self):
+        self.destroy(self.guest("left", HALT))
+        self.destroy(self.hidden)
+        type(self).hidden = self.guest("hidden", SPIN_ONE)
+        seen = self.knob(NOBODY, "nodeenergystats").stdout
+        self.assertIn(Run.lab.name("left"), seen)
+        self.assertNotIn(Run.lab.name("hidden"), seen)
+        self.assertIn(Run.lab.name("hidden"), self.knob(0, "nodeenergystats").stdout)
+
     def test_virt_power_has_hidden_domains_in_one_row_other(self):
         result = as_user(NOBODY, virt_power_program(), "-c", self.daemon.uri, "--json", "--count", "1", "--delay", "2")
         self.assertEqual(0, result.returncode, result.stderr)

@@ -267,6 +267,27 @@ class Api(KnobsTest):
         self.assertEqual(["schedutil"] * CPUS, self.knobs.governors())
 
 
+class Bindings(KnobsTest):
+    """The programs in docs/bindings.md do what it says."""
+
+    def run_example(self, number, uri):
+        with open(f"{HERE}/../../docs/bindings.md", encoding="utf-8") as file:
+            example = re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)[number]
+        return subprocess.run(["/usr/bin/python3", "-B", "-c", example], text=True, capture_output=True, check=False,
+                              env=client_env(LIBVIRT_DEFAULT_URI=uri, LIBVIRT_SO=f"{Run.lab.prefix}/lib/libvirt.so.0"),
+                              stdin=subprocess.DEVNULL, timeout=60)
+
+    def test_knobs_by_ctypes(self):
+        result = self.run_example(1, self.daemon.uri)
+        self.assertEqual("", result.stderr)
+        self.assertIn(f"package-0: {LONG_TERM_UW} uW -> 18000000 uW", result.stdout)
+        self.assertIn("3: 'schedutil'", result.stdout)
+        self.assertEqual([LONG_TERM_UW] * 3, [self.knobs.limit(zone) for zone in ZONES])
+        result = self.run_example(1, self.daemon.uri_read_only)
+        self.assertNotEqual(0, result.returncode)
+        self.assertRegex(result.stderr, "read.only")
+
+
 class AfterARestart(KnobsTest):
     def test_what_stood_before_the_first_change_is_put_back_by_another_daemon(self):
         self.call("SetGovernor", "-", "governor=powersave")
@@ -335,9 +356,9 @@ class FromAnotherHost(KnobsTest):
         cls.hosts.close()
 
     def from_there(self, *words):
-        return subprocess.run(["nsenter", f"--net={self.hosts.client}", "--", f"{Run.lab.prefix}/bin/virsh", "-q", "-c",
-                               self.tls.uri, *words], env=client_env(), text=True, capture_output=True, check=False,
-                              stdin=subprocess.DEVNULL, timeout=60)
+        command = self.hosts.inside(self.hosts.client, f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
+        return subprocess.run(command, env=client_env(), text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+                              timeout=60)
 
     def test_a_governor_is_set_and_a_read_only_connection_is_refused(self):
         result = self.from_there("node-governor", "--set", "powersave")

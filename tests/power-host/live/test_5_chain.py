@@ -5,6 +5,7 @@ a user who may do nothing. All in one daemon, since a start takes long on an emu
 import bisect
 import datetime
 import json
+import subprocess
 import tempfile
 import threading
 import time
@@ -13,7 +14,9 @@ import interfaces
 import live
 from host import PARANOID, WIDE_UJ, PluginTest, Run, expected_zones, sysctl
 from interfaces import Truth, control
-from lab.guest import HALT, SPIN_ONE, wait_until_quiet
+from lab.daemon import client_env
+from lab.guest import HALT, SPIN_ALL, SPIN_ONE, wait_until_quiet
+from lab.netns import HOST_ADDRESS, OWN, TwoHosts
 from lab.tls import Tls
 from live import NOBODY, LiveTest, Sample, as_user, assert_rows_add_up, json_lines, row, virt_power, virt_power_program, wait_for
 
@@ -69,13 +72,15 @@ class Chain(LiveTest):
         interfaces.reset_all()
         PluginTest.set_wrap(WIDE_UJ)
         control(static_uw=STATIC_UW, dram_static_uw=DRAM_STATIC_UW)
-        cls.tls = Tls(tempfile.mkdtemp(prefix="pki-", dir=Run.lab.dir) + "/pki")
+        cls.hosts = TwoHosts(Run.lab, OWN)  # the machine's own network is the test's, too
+        cls.tls = Tls(tempfile.mkdtemp(prefix="pki-", dir=Run.lab.dir) + "/pki", HOST_ADDRESS)
         cls.daemon = live.new_daemon(None, tls=cls.tls).start()
         cls.guests = {}
 
     @classmethod
     def tearDownClass(cls):
         super().tearDownClass()
+        cls.hosts.close()
         PluginTest.set_wrap(interfaces.WRAP_UJ)
         interfaces.reset_all()
 
@@ -161,3 +166,67 @@ class Chain(LiveTest):
         interval, = json_lines(given.stdout)
         assert_rows_add_up(self, interval)
         self.assertGreater(sum(zone["energy_uj"] for zone in interval["zones"] if zone["counted"]), 2 * STATIC_UW)
+
+    # --- knobs ---
+
+    def elsewhere(self, *words):
+        """virsh on another host, over TLS."""
+        command = self.hosts.inside(self.hosts.client, f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
+        return subprocess.run(command, env=client_env(), text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+                              timeout=60 * Run.lab.patience)
+
+    @staticmethod
+    def governors():
+        found = []
+        for cpu in range(4):
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor", encoding="ascii") as file:
+                found.append(file.read().strip())
+        return found
+
+    def test_4_a_governor_is_set_from_another_host_and_read_only_connections_are_refused(self):
+        before = self.governors()
+        result = self.elsewhere("node-governor", "--set", "powersave")
+        self.assertEqual(0, result.returncode, result.stderr)
+        self.assertEqual(["powersave"] * 4, self.governors())
+        result = self.elsewhere("--readonly", "node-governor", "--set", "performance")
+        self.assertEqual(1, result.returncode)
+        self.assertRegex(result.stderr, "read.only")
+        self.assertEqual(["powersave"] * 4, self.governors())
+        self.assertEqual(0, self.elsewhere("node-governor", "--restore").returncode)
+        self.assertEqual(before, self.governors())
+
+    def test_5_a_limit_is_kept_and_shown_beside_the_watts(self):
+        path = "/sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw"
+
+        def limit():
+            with open(path, encoding="ascii") as file:
+                return int(file.read())
+
+        def package():
+            """(watts, limit in watts) of package-0 in an interval of the next seconds."""
+            result = virt_power("--json", "-n", "1", "-d", str(INTERVAL_S), uri=self.tls.uri)
+            self.assertEqual(0, result.returncode, result.stderr)
+            interval, = json_lines(result.stdout)
+            zone = next(zone for zone in interval["zones"] if zone["name"] == "package-0")
+            return zone["energy_uj"] * 1000 / interval["duration_ns"], zone["limit_uw"] / 1e6
+        control(static_uw=8_000_000, busy_cpu_uw=20_000_000)
+        self.addCleanup(interfaces.reset_all)
+        self.guest("busy", SPIN_ALL, vcpus=4)
+        before = limit()
+        self.wait_until_counted()
+        watts, known = package()
+        print(f"    package-0 without a limit of ours: {watts:.2f} W, limit {known:g} W")
+        self.assertGreater(watts, 24)
+        self.assertEqual(before, known * 1e6)
+        out = self.daemon.virsh("node-rapl-limit", "--zone", "package-0", "--power", "18", "--window", "2").stdout
+        self.assertIn("18 W", out)
+        self.assertEqual(18_000_000, limit())
+        time.sleep(2 * 2)  # two windows
+        watts, known = package()
+        print(f"    package-0 with one of 18 W: {watts:.2f} W")
+        self.assertLessEqual(watts, 18 * 1.01)
+        self.assertEqual(18, known)
+        self.daemon.virsh("node-rapl-limit", "--restore")
+        self.assertEqual(before, limit())
+        watts, _ = package()
+        self.assertGreater(watts, 24, "the watts come back")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Two network namespaces with a cable between them: a host and one who is elsewhere."""
+"""A host and one who is elsewhere: two network namespaces with a cable between them."""
 
 import os
 import subprocess
@@ -8,38 +8,49 @@ import time
 from lab.daemon import LabError
 
 HOST_ADDRESS, CLIENT_ADDRESS = "192.0.2.1", "192.0.2.2"  # RFC 5737: nobody's
+OWN = "/proc/self/ns/net"
 READY_S = 10
 
 
 class TwoHosts:
     """They live as long as the run, or until close()."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, host=None):
+        """host: a namespace's file; without it one is made"""
         self.lab = lab
-        self.pids = [lab.supervisor.call("start", argv=["unshare", "--net", "sleep", "infinity"])["pid"] for _ in range(2)]
-        self.host, self.client = (f"/proc/{pid}/ns/net" for pid in self.pids)
-        for network in (self.host, self.client):
-            self._wait_until_apart(network)
-        self._ip(self.host, "link", "add", "cable0", "type", "veth", "peer", "name", "cable1", "netns", str(self.pids[1]))
+        self.pids = []
+        self.host = host or self._new()
+        self.client = self._new()
+        ip = self._ip
+        ip(self.host, "link", "add", "cable0", "type", "veth", "peer", "name", "cable1", "netns", str(self.pids[-1]))
         for network, device, address in ((self.host, "cable0", HOST_ADDRESS), (self.client, "cable1", CLIENT_ADDRESS)):
-            self._ip(network, "address", "add", f"{address}/30", "dev", device)
-            self._ip(network, "link", "set", device, "up")
-            self._ip(network, "link", "set", "lo", "up")
+            ip(network, "address", "add", f"{address}/30", "dev", device)
+            ip(network, "link", "set", device, "up")
+            ip(network, "link", "set", "lo", "up")
 
-    def _wait_until_apart(self, network):
+    def _new(self):
+        pid = self.lab.supervisor.call("start", argv=["unshare", "--net", "sleep", "infinity"])["pid"]
+        self.pids.append(pid)
+        network = f"/proc/{pid}/ns/net"
         deadline = time.monotonic() + READY_S * self.lab.patience
-        while os.readlink(network) == os.readlink("/proc/self/ns/net"):
+        while os.readlink(network) == os.readlink(OWN):
             if time.monotonic() > deadline:
                 raise LabError("there is no network namespace to be had: unshare --net failed")
             time.sleep(0.01)
+        return network
 
     @staticmethod
-    def _ip(network, *arguments):
-        result = subprocess.run(["nsenter", f"--net={network}", "--", "ip", *arguments], capture_output=True, text=True,
-                                check=False, stdin=subprocess.DEVNULL)
+    def inside(network, *command):
+        """A command there."""
+        return ["nsenter", f"--net={network}", "--", *command]
+
+    def _ip(self, network, *arguments):
+        result = subprocess.run(self.inside(network, "ip", *arguments), capture_output=True, text=True, check=False,
+                                stdin=subprocess.DEVNULL)
         if result.returncode != 0:
             raise LabError(f"ip {' '.join(arguments)}: {result.stderr.strip()}")
 
     def close(self):
+        """With the client's namespace the cable goes."""
         for pid in self.pids:
             self.lab.supervisor.call("signal", pid=pid, number=15)
