@@ -32,6 +32,12 @@ std::optional<KnobRefusal> judge(const KnobWrite& write, const KnobAnswer& answe
 
 bool same(const KnobWrite& write, std::string_view after) { return after == write.value; }
 
+/// The kernel applies new limits in a worker of its own; they clamp the frequency that is set.
+bool is_late(const KnobWrite& write) {
+    const std::string& file = write.before.record.file;
+    return file == min_file || file == max_file || file == set_speed_file;
+}
+
 std::vector<std::string> words_in(const std::filesystem::path& path) {
     return split_words(read_knob_if_any(path).value_or(""));
 }
@@ -65,8 +71,10 @@ std::vector<std::string> split_words(std::string_view text) {
     return words;
 }
 
-Cpufreq::Cpufreq(const std::filesystem::path& root, KnobJournal& journal, WriteFile write_file)
-    : base_(root / "sys/devices/system/cpu"), journal_(journal), rules_{std::move(write_file), judge, same} {}
+Cpufreq::Cpufreq(const std::filesystem::path& root, KnobJournal& journal, WriteFile write_file, Sleep sleep)
+    : base_(root / "sys/devices/system/cpu"),
+      journal_(journal),
+      rules_{std::move(write_file), judge, same, is_late, std::move(sleep)} {}
 
 std::vector<uint32_t> Cpufreq::online() const {
     Result<std::string> text = read_kernel_file(base_ / "online");
@@ -101,6 +109,16 @@ bool Cpufreq::has_driver(uint32_t cpu) const {
     return read_knob_if_any(directory_of(cpu) / "scaling_driver").has_value();
 }
 
+void Cpufreq::require_driver(uint32_t cpu) const {
+    Result<std::string> driver = read_kernel_file(directory_of(cpu) / "scaling_driver");
+    if (driver) return;
+    if (driver.error().error_number == EBUSY)
+        throw KnobError(KnobErrorKind::OperationInvalid,
+                        fmt::format("CPU {} is going offline or coming online; try again later", cpu));
+    throw KnobError(KnobErrorKind::Unsupported,
+                    fmt::format("CPU {} has no cpufreq driver; load one, for example acpi-cpufreq", cpu));
+}
+
 Cpufreq::Policy Cpufreq::policy_of(uint32_t cpu) const {
     Policy policy;
     policy.directory = directory_of(cpu);
@@ -118,10 +136,7 @@ std::vector<Cpufreq::Policy> Cpufreq::policies_of(const std::vector<uint32_t>& c
     std::set<uint32_t> covered;
     for (uint32_t cpu : cpus) {
         if (covered.contains(cpu)) continue;
-        if (!has_driver(cpu))
-            throw KnobError(
-                KnobErrorKind::Unsupported,
-                fmt::format("CPU {} has no cpufreq driver; load one, for example acpi-cpufreq", cpu));
+        require_driver(cpu);
         policies.push_back(policy_of(cpu));
         covered.insert(policies.back().cpus.begin(), policies.back().cpus.end());
     }

@@ -68,8 +68,8 @@ class Cpufreq {
 public:
     /// \param root "/", or a tree that a test made
     /// \param journal must outlive it
-    Cpufreq(const std::filesystem::path& root, KnobJournal& journal,
-            WriteFile write_file = write_kernel_file);
+    Cpufreq(const std::filesystem::path& root, KnobJournal& journal, WriteFile write_file = write_kernel_file,
+            Sleep sleep = sleep_for);
 
     /// InvalidArgument: no such CPU. OperationInvalid: it is offline. Unsupported: none
     /// of them has a cpufreq driver.
@@ -87,7 +87,7 @@ public:
     std::vector<KnobChange> set_frequency(const CpuSelection& selection, const FrequencyRequest& request);
 
     /// Puts back what stood before this daemon's first change of these knobs; those of all
-    /// CPUs together whatever the selection. Without a selection offline CPUs have a
+    /// CPUs together only without a selection. Without a selection offline CPUs have a
     /// failure each, and can be restored when they are back. Governors come first, then
     /// limits, then the frequency of the governor userspace, which the limits clamp.
     KnobRestore restore(const CpuSelection& selection, const std::vector<Knob>& knobs);
@@ -107,6 +107,8 @@ private:
     [[nodiscard]] std::vector<uint32_t> resolve(const CpuSelection& selection) const;
     [[nodiscard]] std::filesystem::path directory_of(uint32_t cpu) const;
     [[nodiscard]] bool has_driver(uint32_t cpu) const;
+    /// Throws KnobError.
+    void require_driver(uint32_t cpu) const;
     [[nodiscard]] Policy policy_of(uint32_t cpu) const;
     [[nodiscard]] std::vector<Policy> policies_of(const std::vector<uint32_t>& cpus) const;
     /// A directory of files for all CPUs.

@@ -119,7 +119,7 @@ KnobRestore Cpufreq::restore(const CpuSelection& selection, const std::vector<Kn
     KnobRestore result;
     for (const Policy& policy : recorded_policies(selection, knobs, result))
         restore_policy(policy, knobs, result);
-    if (among(knobs, Knob::HostFrequency)) restore_host(result);
+    if (!selection && among(knobs, Knob::HostFrequency)) restore_host(result);
     return result;
 }
 

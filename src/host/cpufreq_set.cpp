@@ -110,9 +110,12 @@ Cpufreq::Writes Cpufreq::word_writes(const CpuSelection& selection, Knob knob, c
     for (size_t n = 0; n < policies.size(); n++) {
         std::filesystem::path path = policies[n].directory / offered_file;
         std::vector<std::string> offered = split_words(read_knob_if_any(path).value_or(""));
-        if (offered.empty())
+        if (offered.empty()) {
+            for (uint32_t cpu : policies[n].cpus) require_driver(cpu);  // it may go at this moment
             throw KnobError(KnobErrorKind::Unsupported,
-                            fmt::format("{}: the driver has no {}", policies[n].subject, offered_file));
+                            fmt::format("{}: the driver offers no {}", policies[n].subject,
+                                        knob == Knob::Governor ? "governors" : "energy preferences"));
+        }
         if (n == 0) common = offered;
         std::erase_if(common, [&](const std::string& known) {
             return std::find(offered.begin(), offered.end(), known) == offered.end();

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "kernel_file.hpp"
@@ -11,17 +14,53 @@
 namespace virt_power {
 namespace {
 
+using std::chrono::milliseconds;
+
+/// For all late files of a change together. All of it goes by where the kernel makes of a new value what
+/// stood.
+constexpr milliseconds late_patience{500};
+constexpr milliseconds longest_pause{16};
+
 /// An error that came without the kernel's number is one all the same.
 int number_of(const Error& error) { return error.error_number != 0 ? error.error_number : EIO; }
+
+KnobAnswer read_back(const std::filesystem::path& path) {
+    Result<std::string> text = read_kernel_file(path);
+    if (!text) return {number_of(text.error()), {}};
+    return {0, std::string(trim(*text))};
+}
 
 KnobAnswer write_and_read(const std::filesystem::path& path, std::string_view value,
                           const WriteFile& write_file, bool& taken) {
     Status written = write_file(path, value);
     taken = written.has_value();
     if (!written) return {number_of(written.error()), {}};
-    Result<std::string> text = read_kernel_file(path);
-    if (!text) return {number_of(text.error()), {}};
-    return {0, std::string(trim(*text))};
+    return read_back(path);
+}
+
+/// A write that was done, and its answer.
+struct DoneWrite {
+    KnobWrite write;
+    KnobAnswer answer;
+};
+
+/// Reads late files again until all of them have settled, or patience is over.
+template <typename IsSettled>
+void await(std::vector<DoneWrite>& done, const KnobRules& rules, IsSettled is_settled) {
+    std::vector<DoneWrite*> late;
+    for (DoneWrite& one : done)
+        if (one.answer.error_number == 0 && rules.is_late(one.write)) late.push_back(&one);
+    milliseconds waited{0}, pause{1};
+    while (std::any_of(late.begin(), late.end(), [&](DoneWrite* one) { return !is_settled(*one); }) &&
+           waited < late_patience) {
+        rules.sleep(pause);
+        waited += pause;
+        pause = std::min(2 * pause, longest_pause);
+        for (DoneWrite* one : late)
+            if (!is_settled(*one)) one->answer = read_back(one->write.before.path);
+    }
+    // One that settled last may have changed what another one reads.
+    for (DoneWrite* one : late) one->answer = read_back(one->write.before.path);
 }
 
 std::optional<KnobRefusal> judged(const KnobWrite& write, const KnobAnswer& answer, const KnobRules& rules) {
@@ -30,12 +69,22 @@ std::optional<KnobRefusal> judged(const KnobWrite& write, const KnobAnswer& answ
 }
 
 /// Writes what must stand there afterwards.
-std::optional<KnobRefusal> write_exactly(const KnobWrite& write, const KnobRules& rules, KnobAnswer& answer) {
+std::vector<DoneWrite> write_exactly(const std::vector<KnobWrite>& writes, const KnobRules& rules) {
+    std::vector<DoneWrite> done;
     bool taken = false;
-    answer = write_and_read(write.before.path, write.value, rules.write_file, taken);
-    std::optional<KnobRefusal> refusal = judged(write, answer, rules);
-    if (refusal || rules.same(write, answer.after)) return refusal;
-    return KnobRefusal{KnobErrorKind::Failed, fmt::format("it reads {}", in_quotes(answer.after))};
+    for (const KnobWrite& write : writes)
+        done.push_back({write, write_and_read(write.before.path, write.value, rules.write_file, taken)});
+    await(done, rules, [&](const DoneWrite& one) {
+        return one.answer.error_number != 0 || rules.same(one.write, one.answer.after);
+    });
+    return done;
+}
+
+/// What is wrong with one of them.
+std::optional<KnobRefusal> fault_of(const DoneWrite& done, const KnobRules& rules) {
+    std::optional<KnobRefusal> refusal = judged(done.write, done.answer, rules);
+    if (refusal || rules.same(done.write, done.answer.after)) return refusal;
+    return KnobRefusal{KnobErrorKind::Failed, fmt::format("it reads {}", in_quotes(done.answer.after))};
 }
 
 /// The write that undoes another one.
@@ -50,19 +99,35 @@ KnobChange change_of(const KnobWrite& write, std::string after) {
             write.value,   std::move(after), write.zone,  write.constraint};
 }
 
+std::string not_put_back(const KnobWrite& write, const KnobRefusal& refusal) {
+    return fmt::format("{}: {} could not be put back to {}: {}", write.subject, write.before.record.file,
+                       write.value, refusal.reason);
+}
+
 class Transaction {
 public:
     Transaction(KnobJournal& journal, const KnobRules& rules) : journal_(journal), rules_(rules) {}
 
     std::vector<KnobChange> run(const std::vector<KnobWrite>& writes) {
         record(writes);
-        std::vector<KnobChange> changes;
+        std::vector<DoneWrite> done;
         for (const KnobWrite& write : writes) {
             bool taken = false;
             KnobAnswer answer = write_and_read(write.before.path, write.value, rules_.write_file, taken);
             if (taken) written_.push_back(&write);
             if (std::optional<KnobRefusal> refusal = judged(write, answer, rules_)) fail(write, *refusal);
-            changes.push_back(change_of(write, std::move(answer.after)));
+            done.push_back({write, std::move(answer)});
+        }
+        await(done, rules_, [](const DoneWrite& one) {
+            const KnobAnswer& answer = one.answer;
+            return answer.error_number != 0 || answer.after == one.write.value ||
+                   answer.after != one.write.before.record.value;
+        });
+        std::vector<KnobChange> changes;
+        for (DoneWrite& one : done) {
+            if (std::optional<KnobRefusal> refusal = judged(one.write, one.answer, rules_))
+                fail(one.write, *refusal);
+            changes.push_back(change_of(one.write, std::move(one.answer.after)));
         }
         return changes;
     }
@@ -92,17 +157,16 @@ private:
     }
 
     std::string put_all_back() {
-        std::string faults;
+        std::vector<KnobWrite> back;
         for (; !written_.empty(); written_.pop_back()) {
             const KnobWrite& write = *written_.back();
-            std::vector<KnobValue> values = {write.before};
-            values.insert(values.end(), write.lost_with_it.begin(), write.lost_with_it.end());
-            KnobAnswer unused;
-            for (const KnobValue& value : values)
-                if (std::optional<KnobRefusal> refusal = write_exactly(back_to(value, write), rules_, unused))
-                    faults += fmt::format("; {}: {} could not be put back to {}: {}", write.subject,
-                                          value.record.file, value.record.value, refusal->reason);
+            back.push_back(back_to(write.before, write));
+            for (const KnobValue& value : write.lost_with_it) back.push_back(back_to(value, write));
         }
+        std::string faults;
+        for (const DoneWrite& done : write_exactly(back, rules_))
+            if (std::optional<KnobRefusal> refusal = fault_of(done, rules_))
+                faults += "; " + not_put_back(done.write, *refusal);
         return faults;
     }
 
@@ -119,6 +183,8 @@ std::optional<KnobRefusal> refused_by_kernel(const KnobWrite&, const KnobAnswer&
     return KnobRefusal{KnobErrorKind::Failed, error_text(answer.error_number)};
 }
 
+void sleep_for(milliseconds duration) { std::this_thread::sleep_for(duration); }
+
 std::vector<KnobChange> apply_writes(const std::vector<KnobWrite>& writes, KnobJournal& journal,
                                      const KnobRules& rules) {
     return Transaction(journal, rules).run(writes);
@@ -127,20 +193,16 @@ std::vector<KnobChange> apply_writes(const std::vector<KnobWrite>& writes, KnobJ
 KnobRestore restore_writes(const std::vector<KnobWrite>& writes, KnobJournal& journal,
                            const KnobRules& rules) {
     KnobRestore result;
-    std::vector<KnobRecord> done;
-    for (const KnobWrite& write : writes) {
-        const KnobRecord& record = write.before.record;
-        KnobAnswer answer;
-        if (std::optional<KnobRefusal> refusal = write_exactly(write, rules, answer)) {
-            result.failures.emplace_back(refusal->kind,
-                                         fmt::format("{}: {} could not be put back to {}: {}", write.subject,
-                                                     record.file, write.value, refusal->reason));
+    std::vector<KnobRecord> restored;
+    for (DoneWrite& done : write_exactly(writes, rules)) {
+        if (std::optional<KnobRefusal> refusal = fault_of(done, rules)) {
+            result.failures.emplace_back(refusal->kind, not_put_back(done.write, *refusal));
             continue;
         }
-        result.restored.push_back(change_of(write, std::move(answer.after)));
-        done.push_back(record);
+        result.restored.push_back(change_of(done.write, std::move(done.answer.after)));
+        restored.push_back(done.write.before.record);
     }
-    journal.forget(done);
+    journal.forget(restored);
     return result;
 }
 

@@ -5,6 +5,7 @@
 #ifndef VIRT_POWER_HOST_KNOB_CHANGE_HPP
 #define VIRT_POWER_HOST_KNOB_CHANGE_HPP
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -68,11 +69,21 @@ using JudgeAnswer = std::function<std::optional<KnobRefusal>(const KnobWrite&, c
 /// Does a file that reads `after` hold what was written, but for the hardware's steps?
 using SameValue = std::function<bool(const KnobWrite&, std::string_view after)>;
 
+/// Does a file read the old value for some moments after the kernel took a write, or after one of another
+/// file?
+using IsLate = std::function<bool(const KnobWrite&)>;
+
+/// sleep_for(), or what plays time in a test.
+using Sleep = std::function<void(std::chrono::milliseconds)>;
+void sleep_for(std::chrono::milliseconds duration);
+
 /// How the files of one kernel interface behave.
 struct KnobRules {
     WriteFile write_file;
     JudgeAnswer judge;
     SameValue same;
+    IsLate is_late = [](const KnobWrite&) { return false; };
+    Sleep sleep = sleep_for;
 };
 
 /// Failed, with the kernel's reason, if the write failed; else all is well.

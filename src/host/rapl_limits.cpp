@@ -68,6 +68,15 @@ std::optional<KnobRefusal> judge(const KnobWrite& write, const KnobAnswer& answe
     return refused_by_kernel(write, answer);
 }
 
+/// Exact: "18.125 W".
+std::string in_watts(uint64_t uw) {
+    constexpr uint64_t uw_per_w = 1'000'000;
+    std::string text = fmt::format("{}.{:06}", uw / uw_per_w, uw % uw_per_w);
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.ends_with('.')) text.pop_back();
+    return text + " W";
+}
+
 KnobError invalid(const std::string& sentence) { return {KnobErrorKind::InvalidArgument, sentence}; }
 
 KnobError no_zones() {
@@ -247,8 +256,8 @@ std::vector<KnobWrite> RaplLimits::constraint_writes(const RaplZone& zone, const
     uint64_t max_uw = constraint.max_power_uw.value_or(0);
     uint64_t highest_uw = max_uw != 0 ? max_uw : highest_limit_uw;
     if (request.power_limit_uw.value_or(0) > highest_uw)
-        throw invalid(fmt::format("{}: {} uW is above the highest power that it takes, {} uW", subject,
-                                  *request.power_limit_uw, highest_uw));
+        throw invalid(fmt::format("{}: {} is above the highest power that it takes, {}", subject,
+                                  in_watts(*request.power_limit_uw), in_watts(highest_uw)));
     if (request.time_window_us && !constraint.time_window_us)
         throw KnobError(KnobErrorKind::Unsupported, fmt::format("{} has no time window", subject));
     if (request.time_window_us.value_or(0) > highest_window_us)
@@ -283,8 +292,10 @@ void RaplLimits::require_one_package() const {
         names += (packages++ == 0 ? "" : ", ") + zone.name;
     }
     if (packages > 1)
-        throw invalid(fmt::format("this host has limits of {} packages ({}): name a zone, or set all of them",
-                                  packages, names));
+        throw invalid(
+            fmt::format("this host has limits of {} packages ({}): name a zone (virsh node-rapl-limit "
+                        "--zone), or set all of them (--all)",
+                        packages, names));
 }
 
 std::vector<KnobChange> RaplLimits::set(const ZoneSelection& selection, const RaplRequest& request) {

@@ -21,7 +21,10 @@ from lab.daemon import Lab  # noqa: E402
 from lab.signals import Signalled, catch_signals  # noqa: E402
 
 OF_THE_DAEMON = "test_5_chain."
-QUICK = ("test_1_zones.", "test_2_usage.Usage.", "test_4_unprivileged.", OF_THE_DAEMON)
+QUICK = ("test_1_zones.", "test_2_usage.Usage.", "test_4_unprivileged.", OF_THE_DAEMON,
+         *(f"test_6_knobs.{name}" for name in ("Absent.", "GetCpus.test_f", "GetZones.test_a", "Locked.", "Logged.",
+                                               "SetFrequency.test_a_limit", "SetGovernor.test_of_", "SetLimit.test_power")),
+         *(f"test_6_knobs_kept.{name}.test_what_stood" for name in ("RestoreCpus", "RestoreLimits")))
 PATIENCE = 5  # an emulated machine is so much slower
 
 

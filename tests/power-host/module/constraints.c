@@ -38,7 +38,10 @@ static void changed(const struct ph_zone_state *state)
 static int set_limit(struct powercap_zone *zone, int id, u64 uw)
 {
 	struct ph_zone_state *state = zone_state(zone);
+	int error = powercap_wait(&state->stall_ms);
 
+	if (error)
+		return error;
 	if (ph_locked)
 		return -EACCES;
 	WRITE_ONCE(constraint_of(state, id)->limit_uw, (div_u64(uw, POWER_UNIT_UW) & POWER_MASK) * POWER_UNIT_UW);
@@ -48,8 +51,12 @@ static int set_limit(struct powercap_zone *zone, int id, u64 uw)
 
 static int get_limit(struct powercap_zone *zone, int id, u64 *uw)
 {
-	*uw = READ_ONCE(constraint_of(zone_state(zone), id)->limit_uw);
-	return 0;
+	struct ph_zone_state *state = zone_state(zone);
+	int error = powercap_wait(&state->stall_ms);
+
+	if (!error)
+		*uw = READ_ONCE(constraint_of(state, id)->limit_uw);
+	return error;
 }
 
 static int set_window(struct powercap_zone *zone, int id, u64 us)

@@ -13,8 +13,8 @@
 
 #include "powercap.h"
 
-#define SLOW_STEP_MS 20
-#define SLOW_HIGHEST_MS 60000
+#define WAIT_STEP_MS 20
+#define LONGEST_WAIT_MS 60000
 
 static DEFINE_MUTEX(powercap_mutex);
 static struct powercap_control_type *control_type;
@@ -22,13 +22,13 @@ static struct ph_zone_state states[PH_MAX_PACKAGES][PH_DOMAINS];
 static bool has_cpus[PH_MAX_PACKAGES] = { [0 ... PH_MAX_PACKAGES - 1] = true };	/* powercap_mutex */
 static atomic_t registrations;	/* zones that the powercap core still holds */
 
-/* In steps, so that a reader ends when it is killed, or when it is to be slow no more. */
-static int be_slow(const struct ph_zone_state *state)
+/* In steps, so that who waits ends when it is killed, or when there is nothing to wait for any more. */
+int powercap_wait(const unsigned int *ms)
 {
 	u64 begun_ns = ktime_get_ns();
 
-	while (ktime_get_ns() - begun_ns < READ_ONCE(state->slow_ms) * (u64)NSEC_PER_MSEC) {
-		schedule_timeout_killable(msecs_to_jiffies(SLOW_STEP_MS));
+	while (ktime_get_ns() - begun_ns < READ_ONCE(*ms) * (u64)NSEC_PER_MSEC) {
+		schedule_timeout_killable(msecs_to_jiffies(WAIT_STEP_MS));
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
@@ -39,7 +39,7 @@ static int get_energy(struct powercap_zone *zone, u64 *uj)
 {
 	struct ph_zone_state *state = zone_state(zone);
 	u64 range_uj = READ_ONCE(ph_wrap_uj) + 1;
-	int error = be_slow(state);
+	int error = powercap_wait(&state->slow_ms);
 
 	if (error)
 		return error;
@@ -216,6 +216,7 @@ static void clear_all(void)
 		for (domain = 0; domain < PH_DOMAINS; domain++) {
 			WRITE_ONCE(states[index][domain].eio, false);
 			WRITE_ONCE(states[index][domain].slow_ms, 0);
+			WRITE_ONCE(states[index][domain].stall_ms, 0);
 		}
 }
 
@@ -235,15 +236,16 @@ static int set_fault(const char *what, struct ph_zone_state *state)
 static int set_fault_value(const char *what, struct ph_zone_state *state, u64 value)
 {
 	u64 wrap_uj = READ_ONCE(ph_wrap_uj);
+	unsigned int *wait = !strcmp(what, "slow") ? &state->slow_ms : !strcmp(what, "stall") ? &state->stall_ms : NULL;
 
 	if (!strcmp(what, "jump")) {
 		if (value > wrap_uj)
 			return -ERANGE;
 		WRITE_ONCE(state->behind_uj, (state->behind_uj + value) % (wrap_uj + 1));
-	} else if (!strcmp(what, "slow")) {
-		if (value > SLOW_HIGHEST_MS)
+	} else if (wait) {
+		if (value > LONGEST_WAIT_MS)
 			return -ERANGE;
-		WRITE_ONCE(state->slow_ms, value);
+		WRITE_ONCE(*wait, value);
 	} else {
 		return -EINVAL;
 	}

@@ -13,7 +13,8 @@ struct ph_zone_state {
 	struct ph_zone *zone;	/* NULL: not registered */
 	bool eio;
 	u64 behind_uj;	/* by how much the counter jumped back */
-	unsigned int slow_ms;
+	unsigned int slow_ms;	/* its counter */
+	unsigned int stall_ms;	/* its power limits */
 	/* subzones keep what is set, and do nothing */
 	struct ph_constraint own;
 	bool own_enabled;
@@ -30,6 +31,7 @@ static inline struct ph_zone_state *zone_state(struct powercap_zone *zone)
 	return container_of(zone, struct ph_zone, powercap)->state;
 }
 
+int powercap_wait(const unsigned int *ms);
 extern const struct powercap_zone_constraint_ops constraint_ops;
 int constraints_set_enable(struct powercap_zone *zone, bool enable);
 int constraints_get_enable(struct powercap_zone *zone, bool *enable);

@@ -117,6 +117,23 @@ class Limits(TestCase):
             if text:
                 self.assert_errno(errno.EINVAL, limit, text)
 
+    def test_stall_until_cleared(self):
+        def seconds(value):
+            begun = time.monotonic()
+            limit(value)
+            return time.monotonic() - begun
+        fault("stall intel-rapl:0 300")
+        self.assertGreaterEqual(seconds(None), 0.3)
+        self.assertGreaterEqual(seconds(50_000_000), 0.6)
+        begun = time.monotonic()
+        limit(1_000_000, "intel-rapl:0:0")
+        read_uj("intel-rapl:0")
+        self.assertLess(time.monotonic() - begun, 0.3)
+        fault("clear")
+        self.assertLess(min(seconds(None) for _ in range(10)), 0.15)
+        self.assertEqual(limit(), 50_000_000)
+        limit(0, "intel-rapl:0:0")
+
     def test_subzones_keep_their_own(self):
         self.assertEqual(limit(5_000_000, "intel-rapl:0:0"), 5_000_000)
         self.assertEqual(limit(), 125_000_000)
@@ -288,8 +305,8 @@ class Faults(TestCase):
         for text in ("vanish intel-rapl:9", "vanish intel-rapl", "eio intel-rapl:0:7", "vanish intel-rapl:0:zz",
                      "vanish intel-rapl:0x", "vanish intel-rapl:00", "vanish intel-rapl:0:", "clear junk"):
             self.assert_errno(errno.ENODEV, fault, text)
-        for text in ("slow intel-rapl:0 60001", "slow intel-rapl:0 4294967296", f"jump intel-rapl:0 {WRAP_UJ + 1}",
-                     "jump intel-rapl:0 99999999999999999999999999"):
+        for text in ("slow intel-rapl:0 60001", "stall intel-rapl:0 60001", "slow intel-rapl:0 4294967296",
+                     f"jump intel-rapl:0 {WRAP_UJ + 1}", "jump intel-rapl:0 99999999999999999999999999"):
             self.assert_errno(errno.ERANGE, fault, text)
         self.assertGreaterEqual(read_uj("intel-rapl:0:0"), 0)
 

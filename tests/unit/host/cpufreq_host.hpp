@@ -109,7 +109,7 @@ protected:
 
     /// What a daemon that is started again has.
     void restart() { journal_.emplace(state(), boot_, warn_); }
-    [[nodiscard]] Cpufreq cpufreq() { return {root_.path(), *journal_, kernel_.writer()}; }
+    [[nodiscard]] Cpufreq cpufreq() { return {root_.path(), *journal_, kernel_.writer(), kernel_.sleeper()}; }
     [[nodiscard]] std::filesystem::path state() const { return root_.path() / "state"; }
 
     const std::string base = "sys/devices/system/cpu/";

@@ -7,6 +7,7 @@
 namespace virt_power {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -29,6 +30,19 @@ TEST_F(CpufreqRestore, without_a_change_there_is_nothing_to_do) {
     four_cpus();
     EXPECT_THAT(restore(cpu_knobs).restored, IsEmpty());
     EXPECT_THAT(kernel_.writes, IsEmpty());
+}
+
+TEST_F(CpufreqRestore, limits_that_the_kernel_applies_later_are_waited_for) {
+    four_cpus();
+    for (uint32_t cpu = 0; cpu < 4; cpu++)
+        for (const char* file : {"scaling_min_freq", "scaling_max_freq"}) kernel_.late(name(cpu, file), 40ms);
+    (void)cpufreq().set_frequency({}, {1000000, 2000000, {}});
+    EXPECT_EQ(get(3, "scaling_max_freq"), "2000000");
+    EXPECT_THAT(restore({Knob::Frequency}).restored, SizeIs(8));
+    for (uint32_t cpu = 0; cpu < 4; cpu++) {
+        EXPECT_EQ(get(cpu, "scaling_min_freq"), "800000");
+        EXPECT_EQ(get(cpu, "scaling_max_freq"), "2400000");
+    }
 }
 
 TEST_F(CpufreqRestore, what_stood_before_the_first_of_several_changes_after_a_restart) {
@@ -150,7 +164,8 @@ TEST_F(CpufreqRestore, boost) {
     four_cpus();
     kernel_.put("cpufreq/boost", "1");
     (void)cpufreq().set_frequency({}, {{}, {}, {}, {}, {{}, {}, false}});
-    EXPECT_THAT(restore({Knob::HostFrequency}, Cpus{0}).restored, SizeIs(1)) << "whatever the selection";
+    EXPECT_THAT(restore({Knob::HostFrequency}, Cpus{0}).restored, IsEmpty()) << "it is not CPU 0's alone";
+    EXPECT_THAT(restore({Knob::HostFrequency}).restored, SizeIs(1));
     EXPECT_EQ(kernel_.read("cpufreq/boost"), "1");
 }
 

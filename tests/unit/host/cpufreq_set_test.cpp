@@ -9,6 +9,7 @@
 namespace virt_power {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -109,8 +110,7 @@ TEST_F(CpufreqSet, cpus_that_cannot_be_set_are_named) {
     expect_refused(KnobErrorKind::Unsupported, "CPU 1 has no cpufreq driver", on(Cpus{0, 1}));
     expect_refused(KnobErrorKind::Unsupported, "CPU 1 has no cpufreq driver", on({}));
     root_.remove(base + "cpufreq/policy2/scaling_available_governors");
-    expect_refused(KnobErrorKind::Unsupported, "CPU 2: the driver has no scaling_available_governors",
-                   on(Cpus{2}));
+    expect_refused(KnobErrorKind::Unsupported, "CPU 2: the driver offers no governors", on(Cpus{2}));
 }
 
 TEST_F(CpufreqSet, a_refusal_puts_the_others_back_and_names_the_cpu_and_the_reason) {
@@ -212,6 +212,47 @@ TEST_F(CpufreqSet, limits_and_what_the_kernel_made_of_them) {
     EXPECT_EQ(changes[1].asked, "2000000");
     EXPECT_EQ(changes[1].after, "1600000");
     EXPECT_EQ(changes[1].before, "2400000");
+}
+
+TEST_F(CpufreqSet, limits_that_the_kernel_applies_later_are_waited_for) {
+    four_cpus();
+    for (uint32_t cpu = 0; cpu < 4; cpu++)
+        for (const char* file : {"scaling_min_freq", "scaling_max_freq"}) kernel_.late(name(cpu, file), 40ms);
+    kernel_.rounds(name(1, "scaling_max_freq"), [](const std::string&) { return "1600000"; });
+    std::vector<KnobChange> changes = cpufreq().set_frequency({}, {1000000, 2000000, {}});
+    ASSERT_THAT(changes, SizeIs(8));
+    for (const KnobChange& change : changes)
+        EXPECT_EQ(change.after, change.file == "scaling_min_freq" ? "1000000"
+                                : change.subject == "CPU 1"       ? "1600000"
+                                                                  : "2000000");
+    EXPECT_LT(kernel_.slept, 60ms) << "for all CPUs together";
+}
+
+TEST_F(CpufreqSet, what_was_put_back_is_waited_for_too) {
+    four_cpus();
+    kernel_.late(name(0, "scaling_max_freq"), 40ms);
+    (void)cpufreq().set_frequency(Cpus{0}, {{}, 2000000, {}});
+    kernel_.refuses(name(1, "scaling_max_freq"), EINVAL);
+    // The way back is not there yet when it is read first.
+    kernel_.after_write([this](const std::string&) {
+        if (kernel_.writes.back().ends_with("=1000000")) put(0, "scaling_max_freq", "1000000");
+    });
+    EXPECT_THAT(error_of([&] {
+                    (void)cpufreq().set_frequency(Cpus{0, 1}, {{}, 1000000, {}});
+                }).what(),
+                AllOf(StartsWith("CPU 1: cannot set"), HasSubstr("; what was changed is put back")));
+    EXPECT_EQ(get(0, "scaling_max_freq"), "2000000");
+}
+
+TEST_F(CpufreqSet, a_limit_that_the_kernel_makes_to_what_stood_is_not_waited_for_without_end) {
+    four_cpus();
+    for (uint32_t cpu = 0; cpu < 4; cpu++)
+        kernel_.rounds(name(cpu, "scaling_max_freq"), [](const std::string&) { return "2400000"; });
+    EXPECT_EQ(cpufreq().set_frequency({}, {{}, 2000000, {}}).at(3).after, "2400000");
+    EXPECT_GE(kernel_.slept, 400ms);
+    EXPECT_LE(kernel_.slept, 600ms);
+    EXPECT_EQ(cpufreq().set_frequency({}, {{}, 2400000, {}}).at(3).after, "2400000");
+    EXPECT_LE(kernel_.slept, 600ms) << "what stands already";
 }
 
 TEST_F(CpufreqSet, the_minimum_is_never_above_the_maximum_in_between) {
@@ -339,10 +380,9 @@ TEST_F(CpufreqSet, an_energy_preference_that_the_governor_forbids_or_the_driver_
                 AllOf(StartsWith("CPU 1: "), HasSubstr("the governor performance allows no other")));
     EXPECT_EQ(get(0, "energy_performance_preference"), "balance_performance");
     root_.remove(base + "cpufreq/policy1/energy_performance_available_preferences");
-    expect_refused(KnobErrorKind::Unsupported,
-                   "CPU 1: the driver has no energy_performance_available_preferences", [&] {
-                       (void)cpufreq().set_frequency({}, {{}, {}, {}, "power"});
-                   });
+    expect_refused(KnobErrorKind::Unsupported, "CPU 1: the driver offers no energy preferences", [&] {
+        (void)cpufreq().set_frequency({}, {{}, {}, {}, "power"});
+    });
 }
 
 TEST_F(CpufreqSet, percentages_and_turbo) {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /// \file
-/// Plays the kernel behind the files of a FakeRoot: takes writes, rounds them, refuses
-/// them, or loses a file in between.
+/// Plays the kernel behind the files of a FakeRoot: takes writes, at once or later, rounds them,
+/// refuses them, or loses a file in between.
 #ifndef VIRT_POWER_TESTS_KNOB_KERNEL_HPP
 #define VIRT_POWER_TESTS_KNOB_KERNEL_HPP
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fake_root.hpp"
@@ -43,6 +45,18 @@ public:
         };
     }
 
+    /// Time goes by as it is slept.
+    [[nodiscard]] Sleep sleeper() {
+        return [this](std::chrono::milliseconds duration) {
+            slept += duration;
+            if (slept < late_until_) return;
+            for (const auto& [file, value] : std::exchange(pending_, {})) put(file, value);
+        };
+    }
+
+    /// Writes are taken at once, and stand in the file when this has gone by.
+    void late(const std::string& file, std::chrono::milliseconds delay) { late_[file] = delay; }
+
     /// The file holds what this makes of each value.
     void rounds(const std::string& file, std::function<std::string(const std::string&)> to) {
         rounds_[file] = std::move(to);
@@ -65,6 +79,7 @@ public:
 
     /// "file=value" of every write, refused or not.
     std::vector<std::string> writes;
+    std::chrono::milliseconds slept{0};
 
 private:
     struct Refusal {
@@ -81,7 +96,13 @@ private:
         if (refusal != refuses_.end() && refusal->second.seen++ >= refusal->second.from)
             return system_error(refusal->second.error_number, "write", path);
         auto round = rounds_.find(file);
-        put(file, round == rounds_.end() ? value : round->second(value));
+        std::string stands = round == rounds_.end() ? value : round->second(value);
+        if (auto late = late_.find(file); late != late_.end()) {
+            pending_[file] = stands;
+            late_until_ = slept + late->second;
+        } else {
+            put(file, stands);
+        }
         if (then_) then_(file);
         return ok();
     }
@@ -90,6 +111,9 @@ private:
     std::string base_;
     std::map<std::string, std::function<std::string(const std::string&)>> rounds_;
     std::map<std::string, Refusal> refuses_;
+    std::map<std::string, std::chrono::milliseconds> late_;
+    std::map<std::string, std::string> pending_;
+    std::chrono::milliseconds late_until_{0};
     std::function<void(const std::string&)> then_;
 };
 

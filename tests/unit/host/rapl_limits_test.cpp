@@ -232,11 +232,11 @@ TEST_F(Rapl, limits_that_cannot_be_are_refused) {
     expect_refused(KnobErrorKind::InvalidArgument, "a time window of 0", {}, {{}, 0, {}, {}});
     expect_refused(
         KnobErrorKind::InvalidArgument,
-        "zone package-1, constraint long_term: 28000001 uW is above the highest power that it takes, "
-        "28000000 uW",
+        "zone package-1, constraint long_term: 28.000001 W is above the highest power that it takes, "
+        "28 W",
         only("package-1"), power(28000001));
-    expect_refused(KnobErrorKind::InvalidArgument, "18446744073709551615 uW is above", {}, power(UINT64_MAX));
-    expect_refused(KnobErrorKind::InvalidArgument, "4095875001 uW is above", only("package-1"),
+    expect_refused(KnobErrorKind::InvalidArgument, "18446744073709.551615 W is above", {}, power(UINT64_MAX));
+    expect_refused(KnobErrorKind::InvalidArgument, "4095.875001 W is above", only("package-1"),
                    {4095875001, {}, {}, "short_term"});
     expect_refused(KnobErrorKind::InvalidArgument, "is above the longest time window", only("package-1"),
                    {{}, UINT64_MAX, {}, {}});
