@@ -2,6 +2,7 @@
 #include "knob_journal.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -64,6 +65,17 @@ bool is_string(const json& object, const char* key) {
     return object.contains(key) && object[key].is_string();
 }
 
+/// What replace_file() had not renamed yet when a daemon before this one was killed.
+void remove_leftovers(const std::filesystem::path& file) {
+    std::string prefix = "." + file.filename().string() + ".";
+    std::error_code ignored;
+    std::vector<std::filesystem::path> found;
+    for (std::filesystem::directory_iterator each(file.parent_path(), ignored), end; !ignored && each != end;
+         each.increment(ignored))
+        if (each->path().filename().string().starts_with(prefix)) found.push_back(each->path());
+    for (const std::filesystem::path& path : found) ::unlink(path.c_str());
+}
+
 }  // namespace
 
 std::optional<JournalContent> parse_knob_journal(std::string_view text) {
@@ -108,6 +120,7 @@ KnobJournal::KnobJournal(const std::filesystem::path& directory, std::string boo
 }
 
 void KnobJournal::load() {
+    remove_leftovers(file_);
     Result<std::string> text = read_small_file(file_, max_knob_journal_size);
     if (!text) {
         if (text.error().kind != ErrorKind::Gone)

@@ -55,10 +55,19 @@ bool means_locked(int error_number) {
     return false;
 }
 
+/// A limit of 0 is none that anybody asks for; to put one back is another thing.
+bool is_made_zero(const KnobWrite& write, const KnobAnswer& answer) {
+    return answer.error_number == 0 && write.before.record.file.ends_with(power_limit) &&
+           answer.after == "0" && write.value != "0";
+}
+
 std::optional<KnobRefusal> judge(const KnobWrite& write, const KnobAnswer& answer) {
     bool refused = means_locked(answer.error_number);
     bool ignored = answer.error_number == 0 && answer.after == write.before.record.value &&
                    !is_rounded(write, answer.after);
+    if (is_made_zero(write, answer))
+        return KnobRefusal{KnobErrorKind::InvalidArgument,
+                           "the hardware makes 0 of it; its steps are larger"};
     if (refused)
         return KnobRefusal{KnobErrorKind::OperationInvalid,
                            fmt::format("it is locked by firmware ({})", error_text(answer.error_number))};

@@ -25,8 +25,7 @@ struct ToHostPower {
 
 }  // namespace
 
-std::string printable(std::string_view message) {
-    constexpr size_t longest = 500;
+std::string printable(std::string_view message, size_t longest) {
     std::string line;
     for (char c : message.substr(0, longest)) {
         auto byte = static_cast<unsigned char>(c);

@@ -15,8 +15,9 @@
 
 namespace virt_power {
 
-/// One line for the daemon's log, whatever a file held that the message quotes.
-std::string printable(std::string_view message);
+/// One line for the daemon's log or a client, whatever a file held that the message quotes.
+/// Cut to `longest` bytes.
+std::string printable(std::string_view message, size_t longest = 500);
 HostPowerLogLevel to_level(LogLevel level);
 
 /// Hands over to a callback, until that has enough.

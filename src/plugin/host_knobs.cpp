@@ -231,19 +231,19 @@ namespace {
 
 /// What a job returns or throws, in the caller's thread.
 template <typename Job>
-auto in_time(SerialWorker& worker, Job job, milliseconds patience, const char* unfinished) {
+auto in_time(SerialWorker& worker, Job job, milliseconds patience, SerialWorker::Urgency urgency,
+             const char* unfinished) {
     using T = std::invoke_result_t<Job>;
     auto task = std::make_shared<std::packaged_task<T()>>(std::move(job));
     std::future<T> result = task->get_future();
-    switch (worker.run([task] { (*task)(); }, patience)) {
+    switch (worker.run([task] { (*task)(); }, patience, urgency)) {
         case SerialWorker::Outcome::Done:
             break;
         case SerialWorker::Outcome::NotStarted:
             throw KnobError(
                 KnobErrorKind::Timeout,
-                fmt::format("an earlier access to the host's knobs has not ended in {} ms; nothing was "
-                            "done, try again later",
-                            patience.count()));
+                "an earlier access to the host's knobs has not ended: the kernel does not answer; "
+                "nothing was done, try again later");
         case SerialWorker::Outcome::Unfinished:
             throw KnobError(KnobErrorKind::Timeout, fmt::format("the kernel has not answered in {} ms; {}",
                                                                 patience.count(), unfinished));
@@ -263,13 +263,13 @@ HostKnobs::~HostKnobs() {
 Params HostKnobs::get(KnobTopic topic, const std::optional<std::string>& target, ReadOnlyRule rule) {
     return in_time(
         worker_, [shared = shared_, topic, target, rule] { return shared->get(topic, target, rule); },
-        shared_->options.read_patience, "try again later");
+        shared_->options.read_patience, SerialWorker::Urgency::Low, "try again later");
 }
 
 Params HostKnobs::set(const KnobOrder& order) {
     return in_time(
         worker_, [shared = shared_, order] { return shared->set(order); }, shared_->options.write_patience,
-        "the change may still come, and the daemon's log will tell of it");
+        SerialWorker::Urgency::Normal, "the change may still come, and the daemon's log will tell of it");
 }
 
 void HostKnobs::refresh_state() {
@@ -281,7 +281,7 @@ void HostKnobs::refresh_state() {
             shared->warn(exception.what());
         }
     };
-    (void)worker_.run(job, state_patience);
+    (void)worker_.run(job, state_patience, SerialWorker::Urgency::High);
 }
 
 void HostKnobs::add_state(HostReading& host, const CpuTopology& topology) {

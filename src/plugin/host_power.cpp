@@ -257,7 +257,13 @@ std::optional<std::string> to_target(const char* target) {
 template <typename Function>
 int with_failure(HostPowerFail fail, void* opaque, Function function) noexcept {
     auto failed = [&](HostPowerError error, const char* sentence) {
-        fail(opaque, error, sentence);
+        constexpr size_t longest = 2000;
+        try {
+            // Names in it may be a driver's own.
+            fail(opaque, error, printable(sentence, longest).c_str());
+        } catch (...) {
+            fail(opaque, error, "out of memory");
+        }
         return -1;
     };
     try {

@@ -16,9 +16,12 @@ class SerialWorker {
 public:
     enum class Outcome {
         Done,
-        NotStarted,  ///< another job took too long; this one will never run
+        NotStarted,  ///< another job takes too long; this one will never run
         Unfinished,  ///< it runs, and will be done some time, or never
     };
+
+    /// What goes first, of the jobs that wait.
+    enum class Urgency { High, Normal, Low };
 
     SerialWorker();
     /// Waits for the job that runs, but not long: what jobs use must be theirs.
@@ -26,9 +29,11 @@ public:
     SerialWorker(const SerialWorker&) = delete;
     SerialWorker& operator=(const SerialWorker&) = delete;
 
-    /// Waits until the job is done, no longer than `patience`. The job must not throw. Throws
-    /// if the thread cannot be started.
-    Outcome run(std::function<void()> job, std::chrono::milliseconds patience);
+    /// Waits until the job is done, no longer than `patience`. Where the job that runs seems to hang, all but
+    /// a few are told at once: each that waits holds a thread of the daemon, which has some twenty for all
+    /// that its clients ask. The job must not throw. Throws if the thread cannot be started.
+    Outcome run(std::function<void()> job, std::chrono::milliseconds patience,
+                Urgency urgency = Urgency::Normal);
 
 private:
     struct Shared;

@@ -58,7 +58,7 @@ const std::vector<MetricDoc>& metric_docs() {
          "Power of the zone while the host is idle, as virt-power calibrate measured it. Absent until then."},
         {"energy.zone.N.limit", "ullong", "µW", "gauge", "first", "powercap constraint_M_power_limit_uw",
          "The lowest power limit that is in force on the zone, its MMIO mirror's included. Absent where "
-         "there is none."},
+         "there is none, and on an MMIO mirror."},
         {"energy.departed.package.N.time", "ullong", "ns", "counter", "first", "BPF or CPU clocks",
          "CPU time of all domains that ended, for ever. Part of energy.package.N.vms.time."},
         {"energy.departed.package.N.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",

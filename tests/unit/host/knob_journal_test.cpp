@@ -59,6 +59,14 @@ TEST_F(Journal, keeps_what_stood_first_across_a_restart) {
     EXPECT_THAT(warnings_, IsEmpty());
 }
 
+TEST_F(Journal, removes_what_a_daemon_that_was_killed_had_begun) {
+    root_.file("lib/host-power/.host-power-knobs.json.a1B2c3", "{");
+    root_.file("lib/host-power/other", "kept");
+    (void)open();
+    EXPECT_FALSE(std::filesystem::exists(directory_ / ".host-power-knobs.json.a1B2c3"));
+    EXPECT_TRUE(std::filesystem::exists(directory_ / "other"));
+}
+
 TEST_F(Journal, is_its_owners_alone) {
     (void)open().record({governor_});
     struct stat status {};

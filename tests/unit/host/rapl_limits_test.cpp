@@ -162,6 +162,15 @@ TEST_F(Rapl, a_package_is_set_in_the_msr_and_in_mmio) {
     EXPECT_EQ(kernel_.read(other), "26000000");
 }
 
+TEST_F(Rapl, a_limit_that_the_hardware_makes_0_of_is_refused_and_put_back) {
+    server();
+    play_steps(msr);
+    KnobError error = error_of([&] { (void)limits().set(only("package-0"), power(124999)); });
+    EXPECT_EQ(error.kind(), KnobErrorKind::InvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("makes 0 of it"));
+    EXPECT_EQ(kernel_.read(msr), "26000000");
+}
+
 TEST_F(Rapl, mmio_can_be_set_alone_by_its_own_name) {
     server();
     EXPECT_THAT(limits().set(only("intel-rapl-mmio/package-0"), power(18000000)), SizeIs(1));

@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <future>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace virt_power {
@@ -66,6 +68,38 @@ TEST_F(Worker, a_job_that_hangs_holds_nobody_and_ends_some_time) {
     release();
     EXPECT_EQ(worker_.run([] {}, long_enough), Outcome::Done);
     EXPECT_FALSE(ran) << "what was given up is not done later";
+}
+
+TEST_F(Worker, few_wait_behind_a_job_that_hangs_and_the_others_are_told_soon) {
+    hold();
+    std::atomic<int> told = 0;
+    std::vector<std::thread> callers;
+    for (int n = 0; n < 12; n++)
+        callers.emplace_back([&] {
+            if (worker_.run([] {}, long_enough) == Outcome::NotStarted) told++;
+        });
+    for (int tries = 0; told < 9 && tries < 1000; tries++) std::this_thread::sleep_for(milliseconds(10));
+    EXPECT_EQ(told, 9) << "before their patience is over; the other three wait";
+    release();
+    for (std::thread& caller : callers) caller.join();
+    EXPECT_EQ(told, 9);
+}
+
+TEST_F(Worker, the_urgent_goes_before_what_waits) {
+    hold();
+    std::vector<std::string> order;
+    std::vector<std::thread> callers;
+    using Urgency = SerialWorker::Urgency;
+    for (auto [name, urgency] : {std::pair("low", Urgency::Low), std::pair("normal", Urgency::Normal),
+                                 std::pair("high", Urgency::High)}) {
+        callers.emplace_back([this, &order, name = std::string(name), urgency = urgency] {
+            (void)worker_.run([&] { order.push_back(name); }, long_enough, urgency);
+        });
+        std::this_thread::sleep_for(milliseconds(100));
+    }
+    release();
+    for (std::thread& caller : callers) caller.join();
+    EXPECT_THAT(order, testing::ElementsAre("high", "normal", "low"));
 }
 
 TEST_F(Worker, its_end_does_not_wait_for_a_job_that_hangs) {
