@@ -71,6 +71,7 @@ std::optional<KnobRefusal> judged(const KnobWrite& write, const KnobAnswer& answ
 /// Writes what must stand there afterwards.
 std::vector<DoneWrite> write_exactly(const std::vector<KnobWrite>& writes, const KnobRules& rules) {
     std::vector<DoneWrite> done;
+    done.reserve(writes.size());
     bool taken = false;
     for (const KnobWrite& write : writes)
         done.push_back({write, write_and_read(write.before.path, write.value, rules.write_file, taken)});

@@ -20,22 +20,22 @@
 #include <libvirt/virterror.h>
 
 struct order {
-    const char *target;
-    const char *governor;
+    const char* target;
+    const char* governor;
     virTypedParameterPtr params;
     int nparams;
     int max;
     unsigned int flags;
 };
 
-static void quiet(void *opaque, virErrorPtr error) {
+static void quiet(void* opaque, virErrorPtr error) {
     (void)opaque;
     (void)error;
 }
 
-static int take(struct order *order, char *argument) {
-    char *value = strchr(argument, '=');
-    char *end;
+static int take(struct order* order, char* argument) {
+    char* value = strchr(argument, '=');
+    char* end;
     unsigned long long number;
 
     if (!strcmp(argument, "restore")) {
@@ -62,8 +62,8 @@ static int take(struct order *order, char *argument) {
     return virTypedParamsAddString(&order->params, &order->nparams, &order->max, argument, value);
 }
 
-static int call(virConnectPtr conn, const char *function, struct order *order, virTypedParameterPtr *result,
-                int *nresult) {
+static int call(virConnectPtr conn, const char* function, struct order* order, virTypedParameterPtr* result,
+                int* nresult) {
     if (!strcmp(function, "GetGovernor"))
         return virNodeGetGovernor(conn, order->target, result, nresult, order->flags);
     if (!strcmp(function, "SetGovernor"))
@@ -84,7 +84,7 @@ static int call(virConnectPtr conn, const char *function, struct order *order, v
     exit(2);
 }
 
-static void print(const virTypedParameter *param) {
+static void print(const virTypedParameter* param) {
     printf("%s=", param->field);
     switch (param->type) {
         case VIR_TYPED_PARAM_INT:
@@ -124,9 +124,9 @@ static int failed(void) {
     return 1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     int readonly = argc > 1 && !strcmp(argv[1], "--readonly");
-    char **words = argv + 1 + readonly;
+    char** words = argv + 1 + readonly;
     int nwords = argc - 1 - readonly;
     struct order order = {0};
     virTypedParameterPtr result = NULL;
