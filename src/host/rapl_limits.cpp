@@ -105,6 +105,13 @@ std::string subject_of(const RaplZone& zone, const RaplConstraint* constraint) {
     return fmt::format("zone {}, constraint {}", zone.name, name_of(*constraint));
 }
 
+/// Of an MMIO zone the name of the MSR's; else empty.
+std::string mirrored_by(const PowercapZone& zone) {
+    std::string prefix = zone.control_type + "/";
+    if (zone.control_type == rapl || !zone.name.starts_with(prefix)) return {};
+    return zone.name.substr(prefix.size());
+}
+
 /// In the journal a zone has its name: directories are numbered anew when packages go and come.
 std::string place_of(const RaplZone& zone) {
     return zone.also_selected_by.empty() ? fmt::format("{}/{}", rapl, zone.name) : zone.name;
@@ -216,9 +223,7 @@ std::vector<RaplZone> RaplLimits::zones() const {
         RaplZone zone = zone_at(listed.directory);
         zone.name = listed.name;
         zone.own_name = listed.own_name;
-        std::string prefix = listed.control_type + "/";
-        if (listed.control_type != rapl && zone.name.starts_with(prefix))
-            zone.also_selected_by = zone.name.substr(prefix.size());
+        zone.also_selected_by = mirrored_by(listed);
         zones.push_back(std::move(zone));
     }
     return with_mirrors(zones);
@@ -291,6 +296,27 @@ std::vector<KnobWrite> RaplLimits::zone_writes(const RaplZone& zone, const RaplR
     if (request.enabled)
         writes.push_back(write_to(zone, nullptr, std::string(enabled_file), *request.enabled ? "1" : "0"));
     return writes;
+}
+
+/// Apart from zones(), since every sample asks for it: it reads no more than it needs.
+std::map<std::string, uint64_t> RaplLimits::read_limits_in_force() const {
+    std::map<std::string, uint64_t> found;
+    for (const PowercapZone& listed : list_powercap_zones(root_, warn_)) {
+        if (!listed.control_type.starts_with(rapl)) continue;
+        std::filesystem::path directory = base_ / listed.directory;
+        if (read_number_if_any(directory / enabled_file) == uint64_t{0}) continue;
+        std::string mirrored = mirrored_by(listed);
+        for (uint32_t index = 0; index < most_constraints; index++) {
+            std::filesystem::path file = directory / fmt::format("constraint_{}_{}", index, power_limit);
+            std::optional<uint64_t> limit_uw = read_number_if_any(file);
+            if (!limit_uw && !is_there(file)) break;
+            // 0 is what a driver shows for a limit that there is not.
+            if (limit_uw.value_or(0) == 0) continue;
+            auto [known, is_new] = found.emplace(mirrored.empty() ? listed.name : mirrored, *limit_uw);
+            if (!is_new) known->second = std::min(known->second, *limit_uw);
+        }
+    }
+    return found;
 }
 
 void RaplLimits::require_one_package() const {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -66,6 +67,10 @@ public:
     /// One by its name (a package's MMIO zone comes with it), or all. Throws KnobError;
     /// InvalidArgument: no such zone. Unsupported: no RAPL.
     [[nodiscard]] std::vector<RaplZone> read(const std::optional<std::string>& name) const;
+
+    /// By name of the zone the lowest limit that is in force on it, its MMIO zone's included; without
+    /// what is switched off or has none.
+    [[nodiscard]] std::map<std::string, uint64_t> read_limits_in_force() const;
 
     /// Throws KnobError (InvalidArgument) where "the package" could mean several.
     void require_one_package() const;

@@ -20,10 +20,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-/// Frequencies and limits of a sample are no older.
-constexpr uint64_t state_age_ns = 1'000'000'000;
+/// Frequencies and limits are read again when they are older.
+constexpr uint64_t fresh_ns = 1'000'000'000;
 /// A sample waits no longer for them.
 constexpr milliseconds state_patience{50};
+/// What came too late serves the samples after it for so long.
+constexpr uint64_t stale_ns = 5'000'000'000;
 /// Warnings that are remembered, so that each comes once.
 constexpr size_t most_told = 256;
 
@@ -42,17 +44,6 @@ std::vector<Knob> knobs_of(KnobTopic topic) {
 CpuSelection cpus_of(const std::optional<std::string>& target) {
     if (!target) return std::nullopt;
     return parse_cpumap(*target);
-}
-
-/// The lowest limit that is in force.
-std::optional<uint64_t> binding_limit(const RaplZone& zone) {
-    if (zone.enabled == false) return std::nullopt;
-    std::optional<uint64_t> lowest;
-    for (const RaplConstraint& constraint : zone.constraints)
-        // 0 is what a driver shows for a limit that there is not.
-        if (uint64_t limit = constraint.power_limit_uw.value_or(0); limit != 0)
-            lowest = std::min(lowest.value_or(limit), limit);
-    return lowest;
 }
 
 /// What tells changes apart for whom reads the log.
@@ -208,22 +199,15 @@ struct HostKnobs::Shared {
     void read_state() {
         State found;
         found.khz = cpufreq.read_current_khz();
-        for (const RaplZone& zone : rapl.zones()) {
-            std::optional<uint64_t> limit_uw = binding_limit(zone);
-            if (!limit_uw) continue;
-            // What limits the package in MMIO limits it as well as its MSR does.
-            const std::string& name = zone.also_selected_by.empty() ? zone.name : zone.also_selected_by;
-            auto [known, is_new] = found.limits_uw.emplace(name, *limit_uw);
-            if (!is_new) known->second = std::min(known->second, *limit_uw);
-        }
+        found.limits_uw = rapl.read_limits_in_force();
         found.read_ns = options.now_ns();
         std::lock_guard lock(mutex);
         state = std::move(found);
     }
 
-    [[nodiscard]] bool state_is_fresh() {
+    [[nodiscard]] bool state_is_younger_than(uint64_t age_ns) {
         std::lock_guard lock(mutex);
-        return state && options.now_ns() - state->read_ns < state_age_ns;
+        return state && options.now_ns() - state->read_ns < age_ns;
     }
 };
 
@@ -273,7 +257,7 @@ Params HostKnobs::set(const KnobOrder& order) {
 }
 
 void HostKnobs::refresh_state() {
-    if (shared_->state_is_fresh()) return;
+    if (shared_->state_is_younger_than(fresh_ns)) return;
     auto job = [shared = shared_] {
         try {
             shared->read_state();
@@ -285,7 +269,7 @@ void HostKnobs::refresh_state() {
 }
 
 void HostKnobs::add_state(HostReading& host, const CpuTopology& topology) {
-    if (!shared_->state_is_fresh()) return;
+    if (!shared_->state_is_younger_than(stale_ns)) return;
     std::lock_guard lock(shared_->mutex);
     if (!shared_->state) return;
     struct Mean {

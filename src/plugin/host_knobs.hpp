@@ -58,8 +58,8 @@ public:
     /// What was changed. Each change is logged with who, what, from and to.
     Params set(const KnobOrder& order);
 
-    /// Fills in frequencies and limits, of which none is older than a second. Where the kernel does not
-    /// answer at once, they are left out. Not to be called while `topology` is refreshed.
+    /// Fills in frequencies and limits, which are a second old at the most. Where the kernel does not answer
+    /// at once, they are those from before, five seconds old at the most, or left out. Not to be called while `topology` is refreshed.
     void add_state(HostReading& host, const CpuTopology& topology);
     /// The first half of add_state(): what may take time.
     void refresh_state();

@@ -315,7 +315,7 @@ TEST_F(Knobs, a_file_that_hangs_holds_neither_calls_nor_samples) {
     EXPECT_EQ(error.kind(), KnobErrorKind::Timeout);
     EXPECT_THAT(error.what(), HasSubstr("nothing was done"));
     HostReading host = state();
-    EXPECT_FALSE(host.packages[0].frequency_khz);
+    EXPECT_FALSE(host.packages[0].frequency_khz) << "it was never read";
     release.set_value();
     for (int tries = 0; log().empty() && tries < 1000; tries++) std::this_thread::sleep_for(milliseconds(10));
     EXPECT_THAT(log(), ElementsAre(HasSubstr("somebody set scaling_governor of CPUs 0-3")));
