@@ -59,7 +59,8 @@ public:
     Params set(const KnobOrder& order);
 
     /// Fills in frequencies and limits, which are a second old at the most. Where the kernel does not answer
-    /// at once, they are those from before, five seconds old at the most, or left out. Not to be called while `topology` is refreshed.
+    /// at once, they are those from before, five seconds old at the most, or left out. Not to be called while
+    /// `topology` is refreshed.
     void add_state(HostReading& host, const CpuTopology& topology);
     /// The first half of add_state(): what may take time.
     void refresh_state();

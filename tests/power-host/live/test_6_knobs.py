@@ -483,7 +483,8 @@ class SetLimit(KnobTest):
     def test_out_of_range(self):
         for params, words in (({"power_limit": 0}, "a power limit of 0"), ({"time_window": 0}, "a time window of 0"),
                               ({"power_limit": LONG_UW + 1}, "above the highest power that it takes, 125 W"),
-                              ({"power_limit": SHORT_UW + 1, "constraint": "short_term"}, "150000000 uW"),
+                              ({"power_limit": SHORT_UW + 1, "constraint": "short_term"}, "150 W"),
+                              ({"power_limit": 124_999}, "the hardware makes 0 of it"),
                               ({"power_limit": HIGHEST}, "above the highest power"),
                               ({"time_window": HIGHEST}, "longest time window")):
             self.assert_refused(INVALID_ARG, words, RAPL_LIMIT, params, "package-0")
