@@ -305,7 +305,7 @@ TEST_F(Knobs, parameters_that_are_none) {
 
 TEST_F(Knobs, a_file_that_hangs_holds_neither_calls_nor_samples) {
     two_packages();
-    patience_ = milliseconds(20);
+    patience_ = milliseconds(300);
     std::promise<void> release;
     hang_ = release.get_future().share();
     KnobError error = error_of([&] { (void)set(KnobTopic::Governor, {{"governor", text("powersave")}}); });

@@ -90,35 +90,39 @@ protected:
         (void)topology->refresh();
         auto counter = std::make_unique<FakeCounter>();
         counter_ = counter.get();
-        auto usage =
-            std::make_unique<UsageKeeper>(std::move(topology), std::move(counter),
-                                          DomainRegistry::Limits{UINT64_MAX, 10}, [this] { return now(); });
+        auto usage = std::make_unique<UsageKeeper>(
+            std::move(topology), std::move(counter), DomainRegistry::Limits{UINT64_MAX, 10},
+            [outlives = outlives_] { return outlives->now_ns += 1000; });
         EngineOptions options;
         options.modelled = modelled;
         options.model = {10'000'000, 5'000'000};
-        options.now_ns = [this] { return now(); };
+        options.now_ns = [outlives = outlives_] { return outlives->now_ns += 1000; };
         options.discover = [sensors = std::move(sensors)](const Warn&) { return sensors; };
         options.add_static = [](std::vector<ZoneReading>& zones, const Warn& warn) {
             warn("of static power");
             for (ZoneReading& zone : zones) zone.static_uw = zone.source == "modelled" ? 3 : 4;
         };
-        options.log = [this](LogLevel, std::string_view message) {
-            std::lock_guard lock(mutex_);
-            log_.emplace_back(message);
+        options.log = [outlives = outlives_](LogLevel, std::string_view message) {
+            std::lock_guard lock(outlives->mutex);
+            outlives->log.emplace_back(message);
         };
         engine_ = std::make_unique<PowerEngine>(std::move(usage), std::move(options));
     }
-    uint64_t now() { return now_ns_ += 1000; }
     std::vector<std::string> log() {
-        std::lock_guard lock(mutex_);
-        return log_;
+        std::lock_guard lock(outlives_->mutex);
+        return outlives_->log;
     }
 
     FakeRoot root_;
     std::promise<void> release_;
-    std::atomic<uint64_t> now_ns_ = 1'000'000'000'000;
-    std::mutex mutex_;
-    std::vector<std::string> log_;
+    /// A thread that a sensor held may go on after the test.
+    struct Outlives {
+        std::atomic<uint64_t> now_ns = 1'000'000'000'000;
+        std::mutex mutex;
+        std::vector<std::string> log;
+    };
+    std::shared_ptr<Outlives> outlives_ = std::make_shared<Outlives>();
+    std::atomic<uint64_t>& now_ns_ = outlives_->now_ns;
     FakeCounter* counter_ = nullptr;
     std::unique_ptr<PowerEngine> engine_;
 };
