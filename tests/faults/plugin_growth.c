@@ -74,7 +74,12 @@ static int live_and_die(const HostPowerPlugin* plugin, HostPower* power, unsigne
 }
 
 int main(int argc, char** argv) {
-    HostPowerOptions options = {sizeof(options), 1, argc > 2 ? argv[2] : NULL, log_line, NULL};
+    /* It changes no knob, so nothing is kept there. */
+    HostPowerOptions options = {.struct_size = sizeof(options),
+                                .privileged = 1,
+                                .config_dir = argc > 2 ? argv[2] : NULL,
+                                .state_dir = argc > 2 ? argv[2] : NULL,
+                                .log = log_line};
     const HostPowerPlugin* plugin;
     HostPowerPluginFunc entry;
     HostPower* power;
