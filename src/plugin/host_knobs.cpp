@@ -46,6 +46,11 @@ CpuSelection cpus_of(const std::optional<std::string>& target) {
     return parse_cpumap(*target);
 }
 
+ZoneSelection zones_of(const std::optional<std::string>& target) {
+    if (!target) return std::nullopt;
+    return std::vector<std::string>{*target};
+}
+
 /// What tells changes apart for whom reads the log.
 std::string told_as(const KnobChange& change) {
     std::string text = fmt::format("from {} to {}", change.before, change.after);
@@ -167,20 +172,15 @@ struct HostKnobs::Shared {
             return cpufreq.set_frequency(cpus_of(order.target), frequency_request(order.params));
         RaplRequest request = rapl_request(order.params);
         if (!order.target && !order.all_packages) rapl.require_one_package();
-        if (!order.target) return rapl.set(std::nullopt, request);
-        return rapl.set(std::vector<std::string>{*order.target}, request);
+        return rapl.set(zones_of(order.target), request);
     }
 
     Params restore(const KnobOrder& order) {
         if (!order.params.empty())
             throw KnobError(KnobErrorKind::InvalidArgument, "nothing can be set together with a restore");
-        KnobRestore restored;
-        if (order.topic != KnobTopic::RaplLimit)
-            restored = cpufreq.restore(cpus_of(order.target), knobs_of(order.topic));
-        else if (order.target)
-            restored = rapl.restore(std::vector<std::string>{*order.target});
-        else
-            restored = rapl.restore(std::nullopt);
+        KnobRestore restored = order.topic == KnobTopic::RaplLimit
+                                   ? rapl.restore(zones_of(order.target))
+                                   : cpufreq.restore(cpus_of(order.target), knobs_of(order.topic));
         tell(order, "put back", restored.restored);
         if (!restored.failures.empty()) throw restore_error(restored);
         return change_params(restored.restored);

@@ -356,9 +356,7 @@ class FromAnotherHost(KnobsTest):
         cls.hosts.close()
 
     def from_there(self, *words):
-        command = self.hosts.inside(self.hosts.client, f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
-        return subprocess.run(command, env=client_env(), text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL,
-                              timeout=60)
+        return self.hosts.elsewhere(f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
 
     def test_a_governor_is_set_and_a_read_only_connection_is_refused(self):
         result = self.from_there("node-governor", "--set", "powersave")
@@ -375,6 +373,16 @@ class FromAnotherHost(KnobsTest):
         result = subprocess.run([f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, "uri"], env=client_env(), text=True,
                                 capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
         self.assertNotEqual(0, result.returncode)
+
+
+class OddNames(KnobsTest):
+    def test_a_driver_s_own_name_cannot_act_on_a_terminal_or_a_log(self):
+        self.knobs.rename_zone("intel-rapl:1", "pack\x1b[2J")
+        with self.assertRaises(Refused) as caught:
+            self.call("GetRaplLimit", "package-9")
+        self.assertNotIn("\x1b", caught.exception.message)
+        self.assertIn("pack\\x1b[2J", caught.exception.message)
+        self.assertNotIn("\x1b", self.daemon.logs())
 
 
 class WithoutThePlugin(LiveTest):

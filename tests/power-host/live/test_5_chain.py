@@ -5,7 +5,6 @@ a user who may do nothing. All in one daemon, since a start takes long on an emu
 import bisect
 import datetime
 import json
-import subprocess
 import tempfile
 import threading
 import time
@@ -14,7 +13,6 @@ import interfaces
 import live
 from host import PARANOID, WIDE_UJ, PluginTest, Run, expected_zones, sysctl
 from interfaces import Truth, control
-from lab.daemon import client_env
 from lab.guest import HALT, SPIN_ALL, SPIN_ONE, wait_until_quiet
 from lab.netns import HOST_ADDRESS, OWN, TwoHosts
 from lab.tls import Tls
@@ -171,9 +169,7 @@ class Chain(LiveTest):
 
     def elsewhere(self, *words):
         """virsh on another host, over TLS."""
-        command = self.hosts.inside(self.hosts.client, f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
-        return subprocess.run(command, env=client_env(), text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL,
-                              timeout=60 * Run.lab.patience)
+        return self.hosts.elsewhere(f"{Run.lab.prefix}/bin/virsh", "-q", "-c", self.tls.uri, *words)
 
     @staticmethod
     def governors():

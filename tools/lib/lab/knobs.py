@@ -40,6 +40,9 @@ class FakeKnobs:
     def zone(self, directory, name):
         return f"{self.root}/sys/class/powercap/{directory}/{name}"
 
+    def rename_zone(self, directory, name):
+        write(self.zone(directory, "name"), name)
+
     def _path(self, cpu, name):
         return f"{self.root}/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}"
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from lab.daemon import LabError
+from lab.daemon import LabError, client_env
 
 HOST_ADDRESS, CLIENT_ADDRESS = "192.0.2.1", "192.0.2.2"  # RFC 5737: nobody's
 OWN = "/proc/self/ns/net"
@@ -40,13 +40,16 @@ class TwoHosts:
         return network
 
     @staticmethod
-    def inside(network, *command):
-        """A command there."""
-        return ["nsenter", f"--net={network}", "--", *command]
+    def _run(network, *command, **keywords):
+        return subprocess.run(["nsenter", f"--net={network}", "--", *command], capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL, **keywords)
+
+    def elsewhere(self, *command):
+        """Runs a client where the host is not."""
+        return self._run(self.client, *command, env=client_env(), timeout=60 * self.lab.patience)
 
     def _ip(self, network, *arguments):
-        result = subprocess.run(self.inside(network, "ip", *arguments), capture_output=True, text=True, check=False,
-                                stdin=subprocess.DEVNULL)
+        result = self._run(network, "ip", *arguments)
         if result.returncode != 0:
             raise LabError(f"ip {' '.join(arguments)}: {result.stderr.strip()}")
 
