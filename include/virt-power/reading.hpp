@@ -20,6 +20,9 @@ namespace virt_power {
 struct Usage {
     uint64_t time_ns = 0;            ///< time on CPU
     std::optional<uint64_t> cycles;  ///< unhalted core cycles, where a PMU counts them
+    /// What energy is divided by: cycles (nanoseconds where none are counted), each weighed as
+    /// HostReading::weighing says. Absent where they count as they are.
+    std::optional<uint64_t> weight = std::nullopt;
 
     bool operator==(const Usage&) const = default;
 };
@@ -30,6 +33,18 @@ enum class UsageSource {
     Proc,  ///< the process's CPU clock and /proc/stat: the fallback
 };
 
+/// What a cycle (a nanosecond, where no cycles are counted) weighs.
+struct Weighing {
+    /// In thousandths: while a hyperthread of the same core is busy, too. 1000: no less than alone.
+    uint32_t shared_permille = 1000;
+    /// A cycle at f GHz weighs (cycle_permille + square_permille x f^2) / 1000.
+    uint32_t cycle_permille = 1000;
+    uint32_t square_permille = 0;
+    bool measured = false;  ///< on this machine (virt-power calibrate), else a default
+
+    bool operator==(const Weighing&) const = default;
+};
+
 /// A package as `energy.package.N`.
 struct PackageReading {
     int64_t id = 0;  ///< physical_package_id
@@ -37,6 +52,11 @@ struct PackageReading {
     Usage vms;       ///< all domains, running and departed, visible or not
     /// Mean of the current frequencies of its online CPUs, in kilohertz, where the kernel tells them.
     std::optional<uint64_t> frequency_khz = std::nullopt;
+    /// Of the host's cycles (nanoseconds, where no cycles are counted) those while a hyperthread of the
+    /// same core was busy, too. Absent where no core has two.
+    std::optional<uint64_t> shared = std::nullopt;
+    /// The host's cycles, each times the square of its frequency in GHz. Absent without cycles.
+    std::optional<uint64_t> squared = std::nullopt;
 
     bool operator==(const PackageReading&) const = default;
 };
@@ -69,6 +89,9 @@ struct DomainUsage {
     uint64_t instance = 0;                    ///< changes with every start of a QEMU process
     std::vector<Usage> packages;              ///< by package index; empty if not known
     std::optional<UsageSource> usage_source;  ///< only where it is not the host's
+    /// The part of `packages` that is no vCPU's: QEMU's other threads, vhost workers, helper processes. By
+    /// package index, without cycles; empty if not known.
+    std::vector<Usage> helpers = {};
 
     bool operator==(const DomainUsage&) const = default;
 };
@@ -83,7 +106,8 @@ struct HostReading {
     std::optional<uint64_t> cycles_gaps;
     /// Readings come no closer than this to this client, where that is limited.
     std::optional<uint64_t> interval_ns;
-    std::optional<uint32_t> vm_count;  ///< running domains, visible or not
+    std::optional<uint32_t> vm_count;                 ///< running domains, visible or not
+    std::optional<Weighing> weighing = std::nullopt;  ///< present exactly where usages have a weight
     std::vector<PackageReading> packages;
     std::vector<ZoneReading> zones;
     /// Totals of all departed domains, by package index. Part of packages[N].vms.

@@ -30,6 +30,9 @@ struct DomainSample {
     /// `cpu.time` of libvirt's cpu group, ns; only asked for where the energy
     /// group gives nothing.
     std::optional<uint64_t> cpu_time_ns;
+    /// What the domain was given, where the source was asked for it.
+    std::optional<uint32_t> vcpus = std::nullopt;
+    std::optional<uint64_t> memory_kib = std::nullopt;
 
     bool operator==(const DomainSample&) const = default;
 };

@@ -23,6 +23,7 @@ using OwnerId = uint64_t;
 struct OwnerUsage {
     std::vector<Usage> packages;  ///< by package index
     UsageSource source = UsageSource::Proc;
+    std::vector<Usage> helpers = {};  ///< as DomainUsage::helpers
 };
 
 struct UsageReading {

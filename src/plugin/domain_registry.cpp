@@ -28,7 +28,8 @@ void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part) {
 
 DomainUsage domain_usage(const Uuid& uuid, const DomainRegistry::Running& domain, const OwnerUsage& used,
                          UsageSource host_source) {
-    DomainUsage usage{domain.name, format_uuid(uuid), domain.process.instance(), used.packages, std::nullopt};
+    DomainUsage usage{domain.name,   format_uuid(uuid), domain.process.instance(),
+                      used.packages, std::nullopt,      used.helpers};
     if (used.source != host_source) usage.usage_source = used.source;
     return usage;
 }

@@ -20,6 +20,16 @@ const std::vector<MetricDoc>& metric_docs() {
          "Readings for this connection come no closer than this. Absent where that is not limited."},
         {"energy.host.domains", "uint", "-", "gauge", "first", "plugin",
          "Running domains that are counted, also those that the client may not see."},
+        {"energy.host.weight.shared", "uint", "1/1000", "gauge", "first", "calibration, or a default",
+         "What a cycle (a nanosecond, where no PMU counts) weighs while a hyperthread of the same core is "
+         "busy, "
+         "too. These four are there exactly where weights are."},
+        {"energy.host.weight.cycle", "uint", "1/1000", "gauge", "first", "calibration, or a default",
+         "What a cycle weighs, at any frequency."},
+        {"energy.host.weight.square", "uint", "1/1000 per GHz²", "gauge", "first",
+         "calibration, or a default", "What a cycle weighs besides, times the square of its frequency."},
+        {"energy.host.weight.measured", "boolean", "-", "gauge", "first", "host-power-calibration.conf",
+         "The weights were measured on this machine (virt-power calibrate)."},
         {"energy.package.count", "uint", "-", "constant", "first", "sysfs topology",
          "Packages that have CPUs online or had since the daemon's start; N runs from 0."},
         {"energy.package.N.id", "int", "-", "constant", "first", "sysfs physical_package_id",
@@ -28,10 +38,22 @@ const std::vector<MetricDoc>& metric_docs() {
          "CPU time of all tasks but idle, domains included."},
         {"energy.package.N.host.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",
          "Cycles of all tasks and of idle. Absent without a cycle counter."},
+        {"energy.package.N.host.weight", "ullong", "weight", "counter", "first", "plugin",
+         "What energy is divided by: cycles, or ns where no PMU counts, each weighed by energy.host.weight. "
+         "Absent "
+         "where time or cycles count as they are."},
+        {"energy.package.N.host.shared", "ullong", "cycles or ns", "counter", "first", "BPF",
+         "Cycles of the host (ns, where no PMU counts) while a hyperthread of the same core was busy, too. "
+         "Absent "
+         "where no core has two."},
+        {"energy.package.N.host.squared", "ullong", "cycles GHz²", "counter", "first", "BPF",
+         "Cycles of the host, each times the square of its frequency. Absent without a cycle counter."},
         {"energy.package.N.vms.time", "ullong", "ns", "counter", "first", "BPF or CPU clocks",
          "CPU time of all domains: running, departed, visible or not."},
         {"energy.package.N.vms.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",
          "Cycles of all domains. Absent without a cycle counter."},
+        {"energy.package.N.vms.weight", "ullong", "weight", "counter", "first", "plugin",
+         "Weighed use of all domains."},
         {"energy.package.N.frequency", "ullong", "kHz", "gauge", "first", "cpufreq scaling_cur_freq",
          "Mean of the current frequencies of the package's online CPUs. Absent where the kernel tells "
          "none."},
@@ -63,6 +85,8 @@ const std::vector<MetricDoc>& metric_docs() {
          "CPU time of all domains that ended, for ever. Part of energy.package.N.vms.time."},
         {"energy.departed.package.N.cycles", "ullong", "cycles", "counter", "first", "perf cpu-cycles",
          "Cycles of all domains that ended. Absent without a cycle counter."},
+        {"energy.departed.package.N.weight", "ullong", "weight", "counter", "first", "plugin",
+         "Weighed use of all domains that ended."},
         {"energy.departed.count", "uint", "-", "gauge", "first", "plugin",
          "Domains that ended lately and that the client may see; N runs from 0."},
         {"energy.departed.N.name", "string", "-", "constant", "first", "libvirt", "Name of the domain."},
@@ -73,6 +97,12 @@ const std::vector<MetricDoc>& metric_docs() {
          "CPU time of that life in package M."},
         {"energy.departed.N.package.M.cycles", "ullong", "cycles", "constant", "first", "perf cpu-cycles",
          "Cycles of that life in package M. Absent without a cycle counter."},
+        {"energy.departed.N.package.M.weight", "ullong", "weight", "constant", "first", "plugin",
+         "Weighed use of that life in package M."},
+        {"energy.departed.N.package.M.helper.time", "ullong", "ns", "constant", "first", "BPF",
+         "The part of its time that was no vCPU's."},
+        {"energy.departed.N.package.M.helper.weight", "ullong", "weight", "constant", "first", "plugin",
+         "The part of its weighed use that was no vCPU's."},
         {"energy.instance", "ullong", "-", "constant", "every", "/proc/PID/stat",
          "Changes with every start of a QEMU process; survives a restart of the daemon."},
         {"energy.usage", "string", "-", "constant", "every", "plugin",
@@ -81,6 +111,14 @@ const std::vector<MetricDoc>& metric_docs() {
          "CPU time of the domain's threads in package N, since the later of its start and the daemon's."},
         {"energy.package.N.cycles", "ullong", "cycles", "counter", "every", "perf cpu-cycles",
          "Cycles of the domain's threads in package N. Absent without a cycle counter."},
+        {"energy.package.N.weight", "ullong", "weight", "counter", "every", "plugin",
+         "The domain's weighed use in package N."},
+        {"energy.package.N.helper.time", "ullong", "ns", "counter", "every", "BPF",
+         "The part of energy.package.N.time that is no vCPU's: QEMU's other threads, vhost workers, and "
+         "processes "
+         "in the domain's cgroup. Absent where CPU use is counted from /proc."},
+        {"energy.package.N.helper.weight", "ullong", "weight", "counter", "every", "plugin",
+         "The part of the domain's weighed use that is no vCPU's."},
     };
     return docs;
 }

@@ -33,19 +33,34 @@ std::string usage_source_name(UsageSource source) { return source == UsageSource
 
 uint32_t size_of(size_t size) { return static_cast<uint32_t>(size); }
 
-void put_usages(Emitter& out, std::string_view prefix, const std::vector<Usage>& usages) {
+/// \param part stands before the word: "host." in energy.package.0.host.time
+void put_usage(Emitter& out, std::string_view prefix, size_t n, std::string_view part, const Usage& usage) {
+    out.put(usage.time_ns, "{}package.{}.{}time", prefix, n, part);
+    if (usage.cycles) out.put(*usage.cycles, "{}package.{}.{}cycles", prefix, n, part);
+    if (usage.weight) out.put(*usage.weight, "{}package.{}.{}weight", prefix, n, part);
+}
+
+void put_usages(Emitter& out, std::string_view prefix, const std::vector<Usage>& usages,
+                const std::vector<Usage>& helpers = {}) {
     for (size_t n = 0; n < usages.size(); n++) {
-        out.put(usages[n].time_ns, "{}package.{}.time", prefix, n);
-        if (usages[n].cycles) out.put(*usages[n].cycles, "{}package.{}.cycles", prefix, n);
+        put_usage(out, prefix, n, "", usages[n]);
+        if (n < helpers.size()) put_usage(out, prefix, n, "helper.", helpers[n]);
     }
+}
+
+void put_weighing(Emitter& out, const Weighing& weighing) {
+    out.put(weighing.shared_permille, "energy.host.weight.shared");
+    out.put(weighing.cycle_permille, "energy.host.weight.cycle");
+    out.put(weighing.square_permille, "energy.host.weight.square");
+    out.put(weighing.measured, "energy.host.weight.measured");
 }
 
 void put_package(Emitter& out, size_t n, const PackageReading& package) {
     out.put(static_cast<int32_t>(package.id), "energy.package.{}.id", n);
-    out.put(package.host.time_ns, "energy.package.{}.host.time", n);
-    if (package.host.cycles) out.put(*package.host.cycles, "energy.package.{}.host.cycles", n);
-    out.put(package.vms.time_ns, "energy.package.{}.vms.time", n);
-    if (package.vms.cycles) out.put(*package.vms.cycles, "energy.package.{}.vms.cycles", n);
+    put_usage(out, "energy.", n, "host.", package.host);
+    if (package.shared) out.put(*package.shared, "energy.package.{}.host.shared", n);
+    if (package.squared) out.put(*package.squared, "energy.package.{}.host.squared", n);
+    put_usage(out, "energy.", n, "vms.", package.vms);
     if (package.frequency_khz) out.put(*package.frequency_khz, "energy.package.{}.frequency", n);
 }
 
@@ -65,7 +80,7 @@ void put_departed(Emitter& out, size_t n, const DomainUsage& domain) {
     out.put(domain.name, "energy.departed.{}.name", n);
     out.put(domain.uuid, "energy.departed.{}.uuid", n);
     out.put(domain.instance, "energy.departed.{}.instance", n);
-    put_usages(out, fmt::format("energy.departed.{}.", n), domain.packages);
+    put_usages(out, fmt::format("energy.departed.{}.", n), domain.packages, domain.helpers);
 }
 
 }  // namespace
@@ -78,6 +93,7 @@ bool encode_host(const HostReading& host, const ParamSink& sink) {
     if (host.cycles_gaps) out.put(*host.cycles_gaps, "energy.host.cycles.gaps");
     if (host.interval_ns) out.put(*host.interval_ns, "energy.host.interval");
     if (host.vm_count) out.put(*host.vm_count, "energy.host.domains");
+    if (host.weighing) put_weighing(out, *host.weighing);
     out.put(size_of(host.packages.size()), "energy.package.count");
     for (size_t n = 0; n < host.packages.size(); n++) put_package(out, n, host.packages[n]);
     out.put(size_of(host.zones.size()), "energy.zone.count");
@@ -92,7 +108,7 @@ bool encode_domain(const DomainUsage& domain, const ParamSink& sink) {
     Emitter out(sink);
     out.put(domain.instance, "energy.instance");
     if (domain.usage_source) out.put(usage_source_name(*domain.usage_source), "energy.usage");
-    put_usages(out, "energy.", domain.packages);
+    put_usages(out, "energy.", domain.packages, domain.helpers);
     return out.finished();
 }
 

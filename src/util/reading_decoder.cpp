@@ -18,12 +18,18 @@ constexpr size_t max_departed = 8192;
 struct UsageParts {
     std::optional<uint64_t> time_ns;
     std::optional<uint64_t> cycles;
+    std::optional<uint64_t> weight;
 };
 
 struct PackageParts {
     std::optional<int64_t> id;
     UsageParts host, vms;
-    std::optional<uint64_t> frequency_khz;
+    std::optional<uint64_t> frequency_khz, shared, squared;
+};
+
+struct WeighingParts {
+    std::optional<uint32_t> shared_permille, cycle_permille, square_permille;
+    std::optional<bool> measured;
 };
 
 struct ZoneParts {
@@ -36,7 +42,7 @@ struct ZoneParts {
 struct DepartedParts {
     std::optional<std::string> name, uuid;
     std::optional<uint64_t> instance;
-    std::vector<UsageParts> packages;
+    std::vector<UsageParts> packages, helpers;
 };
 
 struct RecordParts {
@@ -44,10 +50,11 @@ struct RecordParts {
     std::optional<uint64_t> epoch, time_ns, gaps, interval_ns, instance;
     std::optional<std::string> host_usage, usage;
     std::optional<uint32_t> vm_count, package_count, zone_count, departed_count;
+    WeighingParts weighing;
     std::vector<PackageParts> packages;
     std::vector<ZoneParts> zones;
     std::vector<DepartedParts> departed;
-    std::vector<UsageParts> departed_totals, own;
+    std::vector<UsageParts> departed_totals, own, helpers;
 };
 
 struct Malformed {
@@ -98,6 +105,26 @@ void take(std::optional<T>& field, const Param& param) {
 void take_usage(UsageParts& usage, std::string_view word, const Param& param) {
     if (word == "time") take(usage.time_ns, param);
     if (word == "cycles") take(usage.cycles, param);
+    if (word == "weight") take(usage.weight, param);
+}
+
+/// "time", or "helper.time": of a domain, and of the part of it that is no vCPU's.
+bool take_own(std::vector<UsageParts>& all, std::vector<UsageParts>& helpers, size_t n, std::string_view word,
+              Words& words, const Param& param) {
+    if (word == "helper") {
+        take_usage(at(helpers, n, max_packages, param.name), words.next(), param);
+        return true;
+    }
+    if (word != "time" && word != "cycles" && word != "weight") return false;
+    take_usage(at(all, n, max_packages, param.name), word, param);
+    return true;
+}
+
+void take_weighing(WeighingParts& weighing, std::string_view word, const Param& param) {
+    if (word == "shared") take(weighing.shared_permille, param);
+    if (word == "cycle") take(weighing.cycle_permille, param);
+    if (word == "square") take(weighing.square_permille, param);
+    if (word == "measured") take(weighing.measured, param);
 }
 
 void take_host(RecordParts& parts, Words& words, const Param& param) {
@@ -108,6 +135,13 @@ void take_host(RecordParts& parts, Words& words, const Param& param) {
     if (word == "interval") take(parts.interval_ns, param);
     if (word == "domains") take(parts.vm_count, param);
     if (word == "cycles" && words.next() == "gaps") take(parts.gaps, param);
+    if (word == "weight") take_weighing(parts.weighing, words.next(), param);
+}
+
+void take_host_use(PackageParts& package, std::string_view word, const Param& param) {
+    take_usage(package.host, word, param);
+    if (word == "shared") take(package.shared, param);
+    if (word == "squared") take(package.squared, param);
 }
 
 void take_package(RecordParts& parts, Words& words, const Param& param) {
@@ -116,11 +150,10 @@ void take_package(RecordParts& parts, Words& words, const Param& param) {
     std::optional<size_t> n = index_of(word);
     if (!n) return;
     word = words.next();
-    if (word == "time" || word == "cycles")
-        return take_usage(at(parts.own, *n, max_packages, param.name), word, param);
+    if (take_own(parts.own, parts.helpers, *n, word, words, param)) return;
     PackageParts& package = at(parts.packages, *n, max_packages, param.name);
     if (word == "id") take<int64_t, int32_t>(package.id, param);
-    if (word == "host") take_usage(package.host, words.next(), param);
+    if (word == "host") take_host_use(package, words.next(), param);
     if (word == "vms") take_usage(package.vms, words.next(), param);
     if (word == "frequency") take(package.frequency_khz, param);
 }
@@ -160,7 +193,7 @@ void take_departed(RecordParts& parts, Words& words, const Param& param) {
     if (word == "instance") take(departed.instance, param);
     if (word == "package")
         if (std::optional<size_t> m = index_of(words.next()))
-            take_usage(at(departed.packages, *m, max_packages, param.name), words.next(), param);
+            (void)take_own(departed.packages, departed.helpers, *m, words.next(), words, param);
 }
 
 void take_param(RecordParts& parts, const Param& param) {
@@ -199,7 +232,7 @@ UsageSource usage_source(const std::string& word, std::string_view name) {
 
 Usage usage(const UsageParts& parts, std::string_view what, size_t n) {
     if (!parts.time_ns) throw Malformed{fmt::format("energy.{}.{}: time is missing", what, n)};
-    return {*parts.time_ns, parts.cycles};
+    return {*parts.time_ns, parts.cycles, parts.weight};
 }
 
 std::vector<Usage> usages(const std::vector<UsageParts>& parts, std::string_view what) {
@@ -207,6 +240,21 @@ std::vector<Usage> usages(const std::vector<UsageParts>& parts, std::string_view
     result.reserve(parts.size());
     for (size_t n = 0; n < parts.size(); n++) result.push_back(usage(parts[n], what, n));
     return result;
+}
+
+/// All packages have them, or none.
+std::vector<Usage> helpers(const std::vector<UsageParts>& parts, size_t packages, std::string_view what) {
+    if (!parts.empty() && parts.size() != packages)
+        throw Malformed{
+            fmt::format("energy.{}: {} packages, but {} with helper", what, packages, parts.size())};
+    return usages(parts, fmt::format("{}.helper", what));
+}
+
+/// Weights mean nothing without it.
+std::optional<Weighing> weighing(const WeighingParts& parts) {
+    if (!parts.shared_permille || !parts.cycle_permille || !parts.square_permille) return std::nullopt;
+    return Weighing{*parts.shared_permille, *parts.cycle_permille, *parts.square_permille,
+                    parts.measured.value_or(false)};
 }
 
 ZoneReading zone(const ZoneParts& parts, size_t n, size_t packages) {
@@ -222,7 +270,9 @@ ZoneReading zone(const ZoneParts& parts, size_t n, size_t packages) {
 DomainUsage departed(const DepartedParts& parts, size_t n) {
     if (!parts.name || !parts.uuid || !parts.instance)
         throw Malformed{fmt::format("energy.departed.{}: name, uuid or instance is missing", n)};
-    return {*parts.name, *parts.uuid, *parts.instance, usages(parts.packages, "departed.package"), {}};
+    return {*parts.name,     *parts.uuid,
+            *parts.instance, usages(parts.packages, "departed.package"),
+            std::nullopt,    helpers(parts.helpers, parts.packages.size(), "departed.package")};
 }
 
 HostReading host(const RecordParts& parts) {
@@ -233,12 +283,14 @@ HostReading host(const RecordParts& parts) {
     result.cycles_gaps = parts.gaps;
     result.interval_ns = parts.interval_ns;
     result.vm_count = parts.vm_count;
+    result.weighing = weighing(parts.weighing);
     need_count(parts.package_count, parts.packages.size(), "energy.package.count");
     for (size_t n = 0; n < parts.packages.size(); n++) {
         const PackageParts& package = parts.packages[n];
         if (!package.id) throw Malformed{fmt::format("energy.package.{}.id is missing", n)};
         result.packages.push_back({*package.id, usage(package.host, "package.host", n),
-                                   usage(package.vms, "package.vms", n), package.frequency_khz});
+                                   usage(package.vms, "package.vms", n), package.frequency_khz,
+                                   package.shared, package.squared});
     }
     need_count(parts.zone_count, parts.zones.size(), "energy.zone.count");
     for (size_t n = 0; n < parts.zones.size(); n++)
@@ -254,6 +306,7 @@ DomainUsage domain(const RecordParts& parts) {
     DomainUsage result;
     result.instance = need(parts.instance, "energy.instance");
     result.packages = usages(parts.own, "package");
+    result.helpers = helpers(parts.helpers, parts.own.size(), "package");
     if (parts.usage) result.usage_source = usage_source(*parts.usage, "energy.usage");
     return result;
 }

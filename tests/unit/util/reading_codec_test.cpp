@@ -21,16 +21,29 @@ HostReading full_reading() {
     host.cycles_gaps = 3;
     host.interval_ns = 1003;
     host.vm_count = 4;
-    host.packages = {{0, {11, 12}, {13, 14}, 15}, {7, {21, 22}, {23, 24}}};
+    host.weighing = Weighing{601, 602, 603, true};
+    host.packages = {{0, {11, 12, 16}, {13, 14, 17}, 15, 18, 19}, {7, {21, 22, 25}, {23, 24, 26}}};
     host.zones = {{"package-0", "package", 0, "powercap", true, 31, 1, 34, 35},
                   {"package-7/dram", "dram", 1, "powercap", false, std::nullopt, 0},
                   {"psys", "psys", std::nullopt, "powercap", false, 33, 0}};
-    host.departed_totals = {{41, 42}, {43, 44}};
-    host.departed = {{"web", "5f0c0e0a-0000-4000-8000-000000000001", 51, {{52, 53}, {54, 55}}, std::nullopt}};
+    host.departed_totals = {{41, 42, 45}, {43, 44, 46}};
+    host.departed = {{"web",
+                      "5f0c0e0a-0000-4000-8000-000000000001",
+                      51,
+                      {{52, 53, 56}, {54, 55, 57}},
+                      std::nullopt,
+                      {{81, std::nullopt, 82}, {83, std::nullopt, 84}}}};
     return host;
 }
 
-DomainUsage full_domain() { return {"", "", 61, {{62, 63}, {64, 65}}, UsageSource::Proc}; }
+DomainUsage full_domain() {
+    return {"",
+            "",
+            61,
+            {{62, 63, 66}, {64, 65, 67}},
+            UsageSource::Proc,
+            {{71, std::nullopt, 72}, {73, std::nullopt, 74}}};
+}
 
 std::vector<Param> encode(const HostReading* host, const DomainUsage* domain) {
     std::vector<Param> params;
@@ -82,6 +95,7 @@ TEST(ReadingCodec, leaves_absent_what_is_not_known) {
 
 TEST(ReadingCodec, a_record_of_one_domain_has_at_most_a_dozen_figures) {
     DomainUsage domain = full_domain();
+    domain.usage_source.reset();  // one that is counted from /proc has no weights and no helpers
     EXPECT_LE(encode(nullptr, &domain).size() + 1, 12U);
 }
 
