@@ -16,6 +16,34 @@ int64_t CpuTopology::read_package_id(uint32_t cpu) const {
     return id && *id <= INT32_MAX ? static_cast<int64_t>(*id) : 0;
 }
 
+/// Pairs that name each other, so that a file that is wrong makes no pair.
+std::map<uint32_t, uint32_t> CpuTopology::read_siblings(const std::vector<uint32_t>& cpus) const {
+    std::map<uint32_t, uint32_t> other;
+    for (uint32_t cpu : cpus) {
+        std::filesystem::path path = root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) /
+                                     "topology/thread_siblings_list";
+        Result<std::string> text = read_kernel_file(path);
+        Result<std::vector<uint32_t>> threads =
+            text ? parse_cpu_list(*text) : Result(std::vector<uint32_t>{});
+        if (!threads) continue;
+        std::erase_if(*threads, [&](uint32_t thread) {
+            return thread == cpu || !std::binary_search(cpus.begin(), cpus.end(), thread);
+        });
+        if (threads->size() == 1) other[cpu] = threads->front();
+    }
+    std::erase_if(other, [&](const auto& pair) {
+        auto back = other.find(pair.second);
+        return back == other.end() || back->second != pair.first;
+    });
+    return other;
+}
+
+std::optional<uint32_t> CpuTopology::sibling_of(uint32_t cpu) const {
+    auto found = siblings_.find(cpu);
+    if (found == siblings_.end()) return std::nullopt;
+    return found->second;
+}
+
 Result<bool> CpuTopology::refresh() {
     Result<std::string> text = read_kernel_file(root_ / "sys/devices/system/cpu/online");
     if (!text) return text.error();
@@ -29,6 +57,7 @@ Result<bool> CpuTopology::refresh() {
     for (int64_t id : ids)
         if (!package_of_id(id)) package_ids_.push_back(id);
     for (auto [cpu, id] : id_of_cpu) package_of_cpu_[cpu] = *package_of_id(id);
+    siblings_ = read_siblings(*cpus);
     online_ = std::move(*cpus);
     online_text_ = std::move(*text);
     return true;

@@ -31,16 +31,20 @@ public:
     [[nodiscard]] const std::vector<int64_t>& package_ids() const { return package_ids_; }
     /// Index of a CPU's package, if it was ever seen online.
     [[nodiscard]] std::optional<uint32_t> package_of_cpu(uint32_t cpu) const;
+    /// The other hyperthread of a CPU's core, if both are online; none where a core has more than two.
+    [[nodiscard]] std::optional<uint32_t> sibling_of(uint32_t cpu) const;
     [[nodiscard]] std::optional<uint32_t> package_of_id(int64_t physical_id) const;
 
 private:
     [[nodiscard]] int64_t read_package_id(uint32_t cpu) const;
+    [[nodiscard]] std::map<uint32_t, uint32_t> read_siblings(const std::vector<uint32_t>& cpus) const;
 
     std::filesystem::path root_;
     std::string online_text_;
     std::vector<uint32_t> online_;
     std::vector<int64_t> package_ids_;
     std::map<uint32_t, uint32_t> package_of_cpu_;
+    std::map<uint32_t, uint32_t> siblings_;
 };
 
 }  // namespace virt_power

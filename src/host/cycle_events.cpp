@@ -13,6 +13,10 @@ std::optional<CycleEvents> CycleEvents::probe(const PerfSystem& perf, const Perf
     return CycleEvents(perf, event);
 }
 
+void CycleEvents::assume(const std::vector<uint32_t>& cpus) {
+    for (uint32_t cpu : cpus) events_.try_emplace(cpu);
+}
+
 void CycleEvents::drop(uint32_t cpu, int map) {
     (void)bpf_map_delete_elem(map, &cpu);
     events_.erase(cpu);

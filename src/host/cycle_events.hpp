@@ -23,6 +23,9 @@ public:
     /// program counts gaps there.
     void cover(const std::vector<uint32_t>& cpus, int map);
 
+    /// These CPUs have events already, by a process before this one.
+    void assume(const std::vector<uint32_t>& cpus);
+
     /// Closes the event of a CPU: it counts no more. cover() opens another one.
     void drop(uint32_t cpu, int map);
 

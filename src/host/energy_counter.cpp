@@ -65,6 +65,19 @@ uint64_t EnergyCounter::energy_uj_at(uint64_t time_ns) const {
     return before_energy_uj_ + static_cast<uint64_t>(part_uj);
 }
 
+void EnergyCounter::resume(const State& state) {
+    last_uj_ = state.raw_uj.value_or(0);
+    last_ns_ = before_ns_ = state.raw_ns;
+    energy_uj_ = before_energy_uj_ = state.energy_uj;
+    gaps_ = state.gaps;
+    moved_ = state.moved;
+    interrupted_ = !state.raw_uj;
+}
+
+EnergyCounter::State EnergyCounter::state() const {
+    return {interrupted_ ? std::nullopt : last_uj_, last_ns_, energy_uj_, gaps_, moved_};
+}
+
 void EnergyCounter::interrupt() { interrupted_ = last_uj_.has_value(); }
 
 }  // namespace virt_power

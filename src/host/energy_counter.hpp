@@ -11,6 +11,15 @@ namespace virt_power {
 
 class EnergyCounter {
 public:
+    /// Where it stands, for one that goes on from there.
+    struct State {
+        std::optional<uint64_t> raw_uj;  ///< absent: what comes next starts anew
+        uint64_t raw_ns = 0;
+        uint64_t energy_uj = 0;
+        uint64_t gaps = 0;
+        bool moved = false;
+    };
+
     /// \param range_uj value after which the counter starts again from 0; absent
     ///        if not known: then each step back is a gap
     /// \param max_power_uw more than the zone can ever draw: tells how long one
@@ -21,6 +30,10 @@ public:
     /// one wrap is inferred. Where there may have been more, or the step is more
     /// than the zone can draw, energy was lost: a gap, and counting goes on from here.
     void add(uint64_t raw_uj, uint64_t now_ns);
+
+    /// Goes on from where another one stood. Without a raw value, what comes before the next one is a gap.
+    void resume(const State& state);
+    [[nodiscard]] State state() const;
 
     /// The next value starts anew: what comes before it is a gap.
     void interrupt();

@@ -25,6 +25,7 @@ struct SensorInfo {
     int preference = 0;                 ///< of those that count the same, the lowest serves
     std::optional<uint64_t> range_uj;   ///< see EnergyCounter
     uint64_t max_power_uw = 0;
+    bool outlives_us = true;  ///< the counter goes on while this process is away
 };
 
 class EnergySensor {

@@ -113,6 +113,7 @@ private:
         }
         info.name = "perf/" + package;
         if (info.type != "package") info.name += "/" + info.type;
+        info.outlives_us = false;                  // it counts from when it was opened
         info.max_power_uw = default_max_power_uw;  // no range: the kernel's counts have 64 bits
         return info;
     }

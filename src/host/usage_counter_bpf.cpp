@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "usage_counter_bpf.hpp"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
+#include <map>
 #include <numeric>
 #include <utility>
 
 #include "bpf/cpu_usage.h"
 #include "clock.hpp"
-#include "cpu_usage_program.h"
 #include "cycle_events.hpp"
 #include "domain_cgroup.hpp"
 #include "kernel_file.hpp"
+#include "owner_slots.hpp"
 #include "usage_counter_proc.hpp"
+#include "usage_maps.hpp"
+#include "weighing.hpp"
 
 namespace virt_power {
 namespace {
@@ -29,133 +28,129 @@ constexpr ino_t initial_pid_namespace = 0xEFFFFFFC;
 /// Where events fail all the time, opening others is no use more often.
 constexpr uint64_t mend_period_ns = 10'000'000'000;
 
-struct ProgramDeleter {
-    void operator()(cpu_usage_program* program) const {
-        cpu_usage_program_destroy(program);
-        delete program;
-    }
-};
-using Program = std::unique_ptr<cpu_usage_program, ProgramDeleter>;
-
-/// libbpf's messages while it loads; the last one says why it failed.
-thread_local std::string last_libbpf_message;
-
-int keep_libbpf_message(enum libbpf_print_level level, const char* format, va_list arguments) {
-    if (level != LIBBPF_WARN) return 0;
-    std::array<char, 512> text{};
-    int size = vsnprintf(text.data(), text.size(), format, arguments);
-    if (size > 0) last_libbpf_message = trim(text.data());
-    return size;
-}
-
-/// Takes libbpf's messages for as long as it lives; nothing else in the daemon uses libbpf.
-class LibbpfMessages {
-public:
-    LibbpfMessages() : before_(libbpf_set_print(keep_libbpf_message)) { last_libbpf_message.clear(); }
-    ~LibbpfMessages() { libbpf_set_print(before_); }
-    LibbpfMessages(const LibbpfMessages&) = delete;
-    LibbpfMessages& operator=(const LibbpfMessages&) = delete;
-
-private:
-    libbpf_print_fn_t before_;
-};
-
-Error libbpf_error(int error_number, std::string_view operation) {
-    ErrorKind kind =
-        error_number == EPERM || error_number == EACCES ? ErrorKind::Denied : ErrorKind::Unsupported;
-    std::string detail = last_libbpf_message.empty() ? "" : fmt::format(" ({})", last_libbpf_message);
-    return {kind, error_number,
-            fmt::format("cannot {} the BPF program: {}{}", operation, strerrordesc_np(error_number), detail)};
-}
-
 /// How a domain is counted.
 struct Owner {
     std::optional<uint32_t> slot;
-    uint32_t tgid = 0;
-    std::optional<uint64_t> cgroup_id;
+    Process process;
+    bool ended = false;
     std::optional<ProcOwner> fallback;  ///< where the maps had no room
 };
 
 class BpfUsageCounter : public UsageCounter {
 public:
-    BpfUsageCounter(const CpuTopology& topology, BpfOptions options, Program program,
+    BpfUsageCounter(const CpuTopology& topology, BpfOptions options, std::shared_ptr<UsageMaps> maps,
                     std::optional<CycleEvents> events)
         : topology_(topology),
           options_(std::move(options)),
-          program_(std::move(program)),
-          events_(std::move(events)),
-          values_(static_cast<size_t>(libbpf_num_possible_cpus())) {
-        for (uint32_t n = CPU_USAGE_MAX_DOMAINS; n > 0; n--)
-            free_slots_.push_back(CPU_USAGE_SLOT_DOMAINS + n - 1);
-    }
+          maps_(std::move(maps)),
+          slots_(maps_),
+          events_(std::move(events)) {}
 
-    Status start();
+    void start();
 
     [[nodiscard]] UsageSource source() const override { return UsageSource::Bpf; }
-    [[nodiscard]] Status add(OwnerId id, const Process& process) override;
-    std::optional<OwnerUsage> remove(OwnerId id) override;
+    [[nodiscard]] std::optional<Origin> origin() const override {
+        return Origin{maps_->settings().epoch, maps_->settings().start_ns};
+    }
+    std::optional<TakenOver> take_over(const std::function<OwnerId()>& next_id) override;
+    [[nodiscard]] Status add(OwnerId id, const Process& process, std::string_view label) override;
+    std::optional<OwnerUsage> end(OwnerId id, uint64_t now_ns) override;
+    void forget(OwnerId id) override;
+    void weigh(const Weighing& weighing) override;
     [[nodiscard]] Result<UsageReading> read() override;
 
 private:
     void charge_running();
     void refresh_cpus();
-    Status insert(Owner& owner, const Process& process);
-    void insert_cgroup(Owner& owner, const Process& process);
-    [[nodiscard]] Result<OwnerUsage> read_slot(uint32_t slot);
-    [[nodiscard]] Result<OwnerUsage> usage_of(Owner& owner);
+    void set_sibling(uint32_t cpu);
+    void insert_cgroup(uint32_t slot, const Process& process);
+    void follow_one_cgroup();
+    [[nodiscard]] OwnerUsage read_slot(uint32_t slot) const;
+    [[nodiscard]] OwnerUsage usage_of(Owner& owner);
     [[nodiscard]] std::vector<uint64_t> read_gaps();
+    void add_sums(UsageReading& reading);
     void mend_events();
     void take_from_rest(std::vector<Usage>& rest, const UsageReading& reading);
 
     const CpuTopology& topology_;
     BpfOptions options_;
-    Program program_;
+    std::shared_ptr<UsageMaps> maps_;
+    OwnerSlots slots_;
     std::optional<CycleEvents> events_;
     std::vector<uint32_t> counted_cpus_;
+    std::vector<std::optional<uint32_t>> package_of_cpu_;  ///< of each possible CPU
+    bool has_siblings_ = false;                            ///< or had, since counting began
+    Weighing weighing_ = default_weighing;
     std::vector<uint64_t> gaps_;  ///< by CPU, at the last pass
     uint64_t mend_again_ns_ = 0;
-    std::vector<cpu_usage_value> values_;  ///< one per possible CPU
-    std::vector<uint32_t> free_slots_;
-    std::unordered_map<OwnerId, Owner> owners_;
+    uint64_t follow_again_ns_ = 0;
+    OwnerId followed_ = 0;
+    bool told_cgroup_ = false;
+    std::map<OwnerId, Owner> owners_;
     uint64_t failed_inserts_ = 0;
     std::vector<uint64_t> removed_fallback_ns_;  ///< of owners counted from /proc that are gone, by package
     std::vector<uint64_t> rest_ns_;              ///< never decreases
 };
 
-Status BpfUsageCounter::start() {
+void BpfUsageCounter::start() {
+    if (events_ && maps_->taken_over()) {
+        std::vector<uint32_t> counted;
+        for (uint32_t cpu : topology_.online_cpus())
+            if (cpu < maps_->cpu_count() && maps_->cpu(cpu).has_counter != 0) counted.push_back(cpu);
+        events_->assume(counted);
+    }
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++)
+        has_siblings_ = has_siblings_ || load_once(maps_->cpu(cpu).shared) != 0;
+    weigh(weighing_);
     refresh_cpus();
-    if (int error = cpu_usage_program_attach(program_.get()); error != 0)
-        return libbpf_error(error, "attach");
     charge_running();  // from here on every CPU counts
     gaps_ = read_gaps();
-    return ok();
 }
 
 /// Charges the running slice of each online CPU: a vCPU that spins alone may not switch for seconds.
 void BpfUsageCounter::charge_running() {
-    for (uint32_t cpu : topology_.online_cpus()) {
-        LIBBPF_OPTS(bpf_test_run_opts, run);
-        run.flags = BPF_F_TEST_RUN_ON_CPU;
-        run.cpu = cpu;
-        // A CPU that goes offline just now has nothing that runs.
-        (void)bpf_prog_test_run_opts(program_->charge_running, &run);
-    }
+    for (uint32_t cpu : topology_.online_cpus()) maps_->charge_running(cpu);
 }
 
 /// Opens cycle events on CPUs that came online, drops those of CPUs that left.
 void BpfUsageCounter::refresh_cpus() {
     if (counted_cpus_ == topology_.online_cpus()) return;
-    if (events_) events_->cover(topology_.online_cpus(), program_->cycle_events);
+    if (events_) events_->cover(topology_.online_cpus(), maps_->cycle_events());
     counted_cpus_ = topology_.online_cpus();
+    package_of_cpu_.assign(maps_->cpu_count(), std::nullopt);
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
+        package_of_cpu_[cpu] = topology_.package_of_cpu(cpu);
+        maps_->cpu(cpu).sibling_plus_1 = 0;
+    }
+    charge_running();  // whether each is busy
+    for (uint32_t cpu : counted_cpus_) set_sibling(cpu);
+}
+
+/// From here on: what the sibling did before is nothing to this CPU.
+void BpfUsageCounter::set_sibling(uint32_t cpu) {
+    std::optional<uint32_t> sibling = topology_.sibling_of(cpu);
+    if (!sibling || cpu >= maps_->cpu_count() || *sibling >= maps_->cpu_count()) return;
+    has_siblings_ = true;
+    uint64_t busy = load_once(maps_->cpu(*sibling).busy);
+    uint64_t busy_ns = ((busy >> 1) + ((busy & 1) != 0 ? monotonic_ns() : 0)) & CPU_USAGE_BUSY_MASK;
+    maps_->cpu(cpu).sibling_busy_ns = busy_ns;
+    store_last(maps_->cpu(cpu).sibling_plus_1, *sibling + 1);
+}
+
+void BpfUsageCounter::weigh(const Weighing& weighing) {
+    auto q20 = [](uint32_t permille) {
+        return static_cast<uint32_t>(uint64_t{permille} * CPU_USAGE_Q20 / 1000);
+    };
+    weighing_ = weighing;
+    maps_->settings().shared_q20 = q20(weighing.shared_permille);
+    maps_->settings().cycle_q20 = q20(weighing.cycle_permille);
+    maps_->settings().square_q20 = q20(weighing.square_permille);
 }
 
 /// Slices without cycles, by CPU.
 std::vector<uint64_t> BpfUsageCounter::read_gaps() {
-    std::vector<cpu_usage_state> states(values_.size());
-    std::vector<uint64_t> gaps(values_.size());
-    uint32_t zero = 0;
-    if (bpf_map_lookup_elem(program_->states, &zero, states.data()) != 0) return gaps_.empty() ? gaps : gaps_;
-    for (size_t cpu = 0; cpu < states.size(); cpu++) gaps[cpu] = states[cpu].gaps;
+    std::vector<uint64_t> gaps(maps_->cpu_count());
+    for (uint32_t cpu = 0; cpu < gaps.size(); cpu++) gaps[cpu] = load_once(maps_->cpu(cpu).gaps);
     return gaps;
 }
 
@@ -166,8 +161,8 @@ void BpfUsageCounter::mend_events() {
     uint64_t now_ns = boottime_ns();
     if (gaps != gaps_ && now_ns >= mend_again_ns_) {
         for (uint32_t cpu = 0; cpu < gaps.size(); cpu++)
-            if (gaps[cpu] != gaps_[cpu]) events_->drop(cpu, program_->cycle_events);
-        events_->cover(topology_.online_cpus(), program_->cycle_events);
+            if (gaps[cpu] != gaps_[cpu]) events_->drop(cpu, maps_->cycle_events());
+        events_->cover(topology_.online_cpus(), maps_->cycle_events());
         charge_running();  // the new events' first values; what came before them is a gap
         mend_again_ns_ = now_ns + mend_period_ns;
         gaps = read_gaps();
@@ -175,52 +170,75 @@ void BpfUsageCounter::mend_events() {
     gaps_ = std::move(gaps);
 }
 
-Status BpfUsageCounter::insert(Owner& owner, const Process& process) {
-    if (free_slots_.empty())
-        return Error{ErrorKind::Transient, ENOSPC,
-                     fmt::format("no room for more than {} domains", CPU_USAGE_MAX_DOMAINS)};
-    uint32_t slot = free_slots_.back();
-    std::fill(values_.begin(), values_.end(), cpu_usage_value{});
-    if (bpf_map_update_elem(program_->usage, &slot, values_.data(), BPF_ANY) != 0)
-        return system_error(errno, "write to", "BPF map usage");
-    cpu_usage_owner value{};
-    value.start_ns_min = process.start_ticks * tick_ns();
-    value.start_ns_end = value.start_ns_min + tick_ns();
-    value.slot = slot;
-    owner.tgid = static_cast<uint32_t>(process.pid);
-    if (bpf_map_update_elem(program_->owners, &owner.tgid, &value, BPF_ANY) != 0)
-        return system_error(errno, "write to", "BPF map owners");
-    free_slots_.pop_back();
-    owner.slot = slot;
-    return ok();
+std::optional<TakenOver> BpfUsageCounter::take_over(const std::function<OwnerId()>& next_id) {
+    if (!maps_->taken_over()) return std::nullopt;
+    TakenOver taken;
+    for (OwnedSlot& owned : slots_.recover()) {
+        Owner owner;
+        owner.slot = owned.slot;
+        owner.process = owned.process;
+        owner.ended = owned.ended_ns.has_value();
+        OwnerId id = next_id();
+        taken.owners.push_back(
+            {id, std::move(owned.label), owned.process, owned.ended_ns, read_slot(owned.slot)});
+        owners_.emplace(id, std::move(owner));
+    }
+    taken.forgotten = read_slot(CPU_USAGE_SLOT_FORGOTTEN).packages;
+    return taken;
 }
 
 /// Helper processes and, on older kernels, vhost threads are only in the domain's cgroup.
-void BpfUsageCounter::insert_cgroup(Owner& owner, const Process& process) {
+void BpfUsageCounter::insert_cgroup(uint32_t slot, const Process& process) {
     Result<DomainCgroup> cgroup = find_domain_cgroup(options_.root, process.pid);
-    if (!cgroup) return;  // version 1, or none of its own: the process alone is counted
-    int& level = *program_->cgroup_level;
-    if (level != 0 && level != cgroup->level) return;
-    uint32_t slot = *owner.slot;
-    if (bpf_map_update_elem(program_->cgroup_owners, &cgroup->id, &slot, BPF_ANY) != 0) return;
-    level = cgroup->level;
-    owner.cgroup_id = cgroup->id;
+    std::string problem;
+    cpu_usage_settings& set = maps_->settings();
+    if (!cgroup)
+        problem = cgroup.error().message;
+    else if (set.cgroup_level != 0 && set.cgroup_level != static_cast<uint32_t>(cgroup->level))
+        problem =
+            fmt::format("its cgroup is at depth {}, those of others at {}", cgroup->level, set.cgroup_level);
+    uint64_t id = problem.empty() ? cgroup->id : 0;
+    if (id == maps_->domain(slot).cgroup_id) return;
+    if (!slots_.set_cgroup(slot, id)) problem = "the map of cgroups is full";
+    if (problem.empty()) {
+        store_last(set.cgroup_level, static_cast<uint32_t>(cgroup->level));
+    } else if (!std::exchange(told_cgroup_, true)) {
+        options_.warn(
+            fmt::format("process {}: {}; helper processes of such domains are counted as the host's",
+                        process.pid, problem));
+    }
 }
 
-Status BpfUsageCounter::add(OwnerId id, const Process& process) {
-    (void)remove(id);
+/// A domain may be moved to another cgroup. One is looked at in each second, since it takes some files.
+void BpfUsageCounter::follow_one_cgroup() {
+    constexpr uint64_t period_ns = 1'000'000'000;
+    uint64_t now_ns = boottime_ns();
+    if (now_ns < follow_again_ns_ || owners_.empty()) return;
+    follow_again_ns_ = now_ns + period_ns;
+    auto next = owners_.upper_bound(followed_);
+    if (next == owners_.end()) next = owners_.begin();
+    followed_ = next->first;
+    const Owner& owner = next->second;
+    if (!owner.slot || owner.ended) return;
+    Result<Process> found = find_process(options_.root, owner.process.pid);
+    if (found && *found == owner.process) insert_cgroup(*owner.slot, owner.process);
+}
+
+Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view label) {
     Result<Process> found = find_process(options_.root, process.pid);
     if (!found) return found.error();
     if (!(*found == process))
         return Error{ErrorKind::Gone, 0, fmt::format("process {} has ended", process.pid)};
     Owner owner;
+    owner.process = process;
     charge_running();  // what it used before belongs to the rest of the host
-    if (Status inserted = insert(owner, process)) {
-        insert_cgroup(owner, process);
+    if (Result<uint32_t> slot = slots_.take(process, label)) {
+        owner.slot = *slot;
+        insert_cgroup(*slot, process);
     } else {
         failed_inserts_++;
         options_.warn(fmt::format("process {} is counted from /proc: {} ({} so far)", process.pid,
-                                  inserted.error().message, failed_inserts_));
+                                  slot.error().message, failed_inserts_));
         Result<ProcOwner> started = ProcOwner::start(options_.root, read_process_clock, process, topology_);
         if (!started) return started.error();
         owner.fallback = std::move(*started);
@@ -229,48 +247,60 @@ Status BpfUsageCounter::add(OwnerId id, const Process& process) {
     return ok();
 }
 
-std::optional<OwnerUsage> BpfUsageCounter::remove(OwnerId id) {
+std::optional<OwnerUsage> BpfUsageCounter::end(OwnerId id, uint64_t now_ns) {
     auto found = owners_.find(id);
-    if (found == owners_.end()) return std::nullopt;
+    if (found == owners_.end() || found->second.ended) return std::nullopt;
     Owner& owner = found->second;
     charge_running();
     if (owner.slot) {
-        (void)bpf_map_delete_elem(program_->owners, &owner.tgid);
-        if (owner.cgroup_id) (void)bpf_map_delete_elem(program_->cgroup_owners, &*owner.cgroup_id);
+        slots_.end(*owner.slot, now_ns);
+        charge_running();  // nobody writes there any more
+        owner.ended = true;
+        return read_slot(*owner.slot);
     }
-    Result<OwnerUsage> usage = usage_of(owner);
-    if (owner.slot) free_slots_.push_back(*owner.slot);
-    if (owner.fallback && usage) {
-        removed_fallback_ns_.resize(std::max(removed_fallback_ns_.size(), usage->packages.size()));
-        for (size_t n = 0; n < usage->packages.size(); n++)
-            removed_fallback_ns_[n] += usage->packages[n].time_ns;
-    }
+    OwnerUsage usage = usage_of(owner);
+    removed_fallback_ns_.resize(std::max(removed_fallback_ns_.size(), usage.packages.size()));
+    for (size_t n = 0; n < usage.packages.size(); n++) removed_fallback_ns_[n] += usage.packages[n].time_ns;
     owners_.erase(found);
-    if (!usage) return std::nullopt;
-    return std::move(*usage);
-}
-
-Result<OwnerUsage> BpfUsageCounter::read_slot(uint32_t slot) {
-    if (bpf_map_lookup_elem(program_->usage, &slot, values_.data()) != 0)
-        return system_error(errno, "read from", "BPF map usage");
-    OwnerUsage usage;
-    usage.source = UsageSource::Bpf;
-    usage.packages.resize(topology_.package_ids().size());
-    for (size_t cpu = 0; cpu < values_.size(); cpu++) {
-        if (values_[cpu].time_ns == 0) continue;
-        std::optional<uint32_t> package = topology_.package_of_cpu(static_cast<uint32_t>(cpu));
-        if (!package) continue;
-        usage.packages[*package].time_ns += values_[cpu].time_ns;
-        if (events_)
-            usage.packages[*package].cycles =
-                usage.packages[*package].cycles.value_or(0) + values_[cpu].cycles;
-    }
-    if (events_)
-        for (Usage& package : usage.packages) package.cycles = package.cycles.value_or(0);
     return usage;
 }
 
-Result<OwnerUsage> BpfUsageCounter::usage_of(Owner& owner) {
+void BpfUsageCounter::forget(OwnerId id) {
+    auto found = owners_.find(id);
+    if (found == owners_.end() || !found->second.ended) return;
+    slots_.forget(*found->second.slot);
+    owners_.erase(found);
+}
+
+OwnerUsage BpfUsageCounter::read_slot(uint32_t slot) const {
+    OwnerUsage usage;
+    usage.source = UsageSource::Bpf;
+    size_t packages = topology_.package_ids().size();
+    bool weighs = events_ || has_siblings_;
+    Usage zero{0, events_ ? std::optional<uint64_t>(0) : std::nullopt,
+               weighs ? std::optional<uint64_t>(0) : std::nullopt};
+    usage.packages.assign(packages, zero);
+    zero.cycles.reset();
+    usage.helpers.assign(packages, zero);
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
+        if (!package_of_cpu_[cpu]) continue;
+        Usage& all = usage.packages[*package_of_cpu_[cpu]];
+        Usage& helper = usage.helpers[*package_of_cpu_[cpu]];
+        for (int n = 0; n < CPU_USAGE_PARTS; n++) {
+            const cpu_usage_part& part = maps_->value(cpu, slot).parts[n];
+            uint64_t time_ns = load_once(part.time_ns), weight = load_once(part.weight);
+            all.time_ns += time_ns;
+            if (events_) *all.cycles += load_once(part.cycles);
+            if (weighs) *all.weight += weight;
+            if (n != CPU_USAGE_HELPERS) continue;
+            helper.time_ns += time_ns;
+            if (weighs) *helper.weight += weight;
+        }
+    }
+    return usage;
+}
+
+OwnerUsage BpfUsageCounter::usage_of(Owner& owner) {
     if (owner.slot) return read_slot(*owner.slot);
     owner.fallback->read(topology_);
     OwnerUsage usage;
@@ -284,25 +314,36 @@ Result<UsageReading> BpfUsageCounter::read() {
     refresh_cpus();
     charge_running();
     if (events_) mend_events();
+    follow_one_cgroup();
     UsageReading reading;
-    Result<OwnerUsage> rest = read_slot(CPU_USAGE_SLOT_REST);
-    if (!rest) return rest.error();
-    reading.rest = std::move(rest->packages);
+    reading.rest = read_slot(CPU_USAGE_SLOT_REST).packages;
     if (events_) {
-        Result<OwnerUsage> idle = read_slot(CPU_USAGE_SLOT_IDLE);
-        if (!idle) return idle.error();
-        for (size_t n = 0; n < reading.rest.size(); n++)
-            *reading.rest[n].cycles += idle->packages[n].cycles.value_or(0);
+        std::vector<Usage> idle = read_slot(CPU_USAGE_SLOT_IDLE).packages;
+        for (size_t n = 0; n < reading.rest.size(); n++) {
+            *reading.rest[n].cycles += *idle[n].cycles;
+            *reading.rest[n].weight += *idle[n].weight;
+        }
         reading.cycles_gaps = std::accumulate(gaps_.begin(), gaps_.end(), uint64_t{0});
     }
     reading.owners.reserve(owners_.size());
-    for (auto& [id, owner] : owners_) {
-        Result<OwnerUsage> usage = usage_of(owner);
-        if (!usage) return usage.error();
-        reading.owners.emplace(id, std::move(*usage));
-    }
+    for (auto& [id, owner] : owners_)
+        if (!owner.ended) reading.owners.emplace(id, usage_of(owner));
+    add_sums(reading);
     take_from_rest(reading.rest, reading);
     return reading;
+}
+
+/// What weights are made from.
+void BpfUsageCounter::add_sums(UsageReading& reading) {
+    if (events_ || has_siblings_) reading.weighing = weighing_;
+    size_t packages = topology_.package_ids().size();
+    if (has_siblings_) reading.shared.resize(packages);
+    if (events_) reading.squared.resize(packages);
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
+        if (!package_of_cpu_[cpu]) continue;
+        if (has_siblings_) reading.shared[*package_of_cpu_[cpu]] += load_once(maps_->cpu(cpu).shared);
+        if (events_) reading.squared[*package_of_cpu_[cpu]] += load_once(maps_->cpu(cpu).squared);
+    }
 }
 
 /// The program does not know the domains that are counted from /proc: it counted them as the rest.
@@ -339,20 +380,26 @@ bool kvm_mediates_pmu(const std::filesystem::path& root) {
     return false;
 }
 
-Result<std::unique_ptr<UsageCounter>> make_bpf_usage_counter(const CpuTopology& topology,
-                                                             BpfOptions options) {
+Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options) {
     if (Status initial = check_pid_namespace(options.root); !initial) return initial.error();
-    LibbpfMessages messages;
     std::optional<CycleEvents> events;
     if (options.cycles && !kvm_mediates_pmu(options.root))
         events = CycleEvents::probe(PerfSystem::kernel(), *options.cycles, topology.online_cpus());
-    Program program(new cpu_usage_program{});
-    if (int error = cpu_usage_program_load(program.get(), events ? 1 : 0); error != 0)
-        return libbpf_error(error, "load");
-    auto counter = std::make_unique<BpfUsageCounter>(topology, std::move(options), std::move(program),
-                                                     std::move(events));
-    if (Status started = counter->start(); !started) return started.error();
-    return std::unique_ptr<UsageCounter>(std::move(counter));
+    UsageMapsOptions with;
+    with.root = options.root;
+    if (options.pin)
+        with.bpf_fs = options.bpf_fs;
+    else
+        PinDirectory::remove(options.bpf_fs, PinDirectory::name_of(options.state_dir));
+    with.state_dir = options.state_dir;
+    with.count_cycles = events.has_value();
+    with.warn = options.warn;
+    with.inform = options.inform;
+    Result<std::shared_ptr<UsageMaps>> maps = UsageMaps::open(with);
+    if (!maps) return maps.error();
+    auto counter = std::make_unique<BpfUsageCounter>(topology, std::move(options), *maps, std::move(events));
+    counter->start();
+    return BpfCounting{std::move(counter), std::move(*maps)};
 }
 
 }  // namespace virt_power

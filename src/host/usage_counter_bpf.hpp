@@ -13,6 +13,7 @@
 #include "cpu_topology.hpp"
 #include "perf_system.hpp"
 #include "usage_counter.hpp"
+#include "zone_memory.hpp"
 
 namespace virt_power {
 
@@ -20,13 +21,22 @@ struct BpfOptions {
     std::filesystem::path root = "/";  ///< of /proc and /sys
     /// What is read as cycles; tests without a PMU take a software event. Nothing: count time alone.
     std::optional<PerfEvent> cycles = PerfEvent{PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, true};
+    std::filesystem::path bpf_fs;     ///< where what is counted can outlive this process; empty: nowhere
+    std::filesystem::path state_dir;  ///< of the daemon whose count it is
+    bool pin = true;                  ///< false: it does not, and what was kept there is removed
     std::function<void(std::string_view)> warn = [](std::string_view) {};
+    std::function<void(std::string_view)> inform = [](std::string_view) {};
+};
+
+struct BpfCounting {
+    std::unique_ptr<UsageCounter> counter;
+    std::shared_ptr<ZoneMemory> zones;  ///< kept with it
 };
 
 /// Unsupported: no BTF, lockdown, an old kernel; Denied: not root, or in a PID
 /// namespace, where pids are not the kernel's. The topology must outlive it;
 /// whoever owns both refreshes it.
-Result<std::unique_ptr<UsageCounter>> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options);
+Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options);
 
 /// True where KVM lends the PMU to guests: a pinned host event would take it
 /// from them, or not count while they run.

@@ -109,14 +109,14 @@ ProcUsageCounter::ProcUsageCounter(std::filesystem::path root, const CpuTopology
                                    ProcessClock clock)
     : root_(std::move(root)), topology_(topology), clock_(std::move(clock)) {}
 
-Status ProcUsageCounter::add(OwnerId owner, const Process& process) {
+Status ProcUsageCounter::add(OwnerId owner, const Process& process, std::string_view /*label*/) {
     Result<ProcOwner> started = ProcOwner::start(root_, clock_, process, topology_);
     if (!started) return started.error();
     owners_.insert_or_assign(owner, std::move(*started));
     return ok();
 }
 
-std::optional<OwnerUsage> ProcUsageCounter::remove(OwnerId owner) {
+std::optional<OwnerUsage> ProcUsageCounter::end(OwnerId owner, uint64_t /*now_ns*/) {
     auto found = owners_.find(owner);
     if (found == owners_.end()) return std::nullopt;
     found->second.read(topology_);

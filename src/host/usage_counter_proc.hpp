@@ -54,8 +54,9 @@ public:
     ProcUsageCounter(std::filesystem::path root, const CpuTopology& topology, ProcessClock clock);
 
     [[nodiscard]] UsageSource source() const override { return UsageSource::Proc; }
-    [[nodiscard]] Status add(OwnerId owner, const Process& process) override;
-    std::optional<OwnerUsage> remove(OwnerId owner) override;
+    [[nodiscard]] Status add(OwnerId owner, const Process& process, std::string_view label) override;
+    std::optional<OwnerUsage> end(OwnerId owner, uint64_t now_ns) override;
+    void forget(OwnerId /*owner*/) override {}
     [[nodiscard]] Result<UsageReading> read() override;
 
 private:

@@ -9,12 +9,23 @@
 
 namespace virt_power {
 
-ZoneSet::ZoneSet(const Sensors& sensors, std::string source_prefix, Warn warn)
-    : source_prefix_(std::move(source_prefix)), warn_(std::move(warn)) {
+ZoneSet::ZoneSet(const Sensors& sensors, std::string source_prefix, Warn warn,
+                 std::shared_ptr<ZoneMemory> memory)
+    : source_prefix_(std::move(source_prefix)), warn_(std::move(warn)), memory_(std::move(memory)) {
     for (const std::shared_ptr<EnergySensor>& sensor : sensors) {
         const SensorInfo& info = sensor->info();
-        zones_.push_back({sensor, EnergyCounter(info.range_uj, info.max_power_uw)});
+        Zone& zone = zones_.emplace_back(Zone{sensor, EnergyCounter(info.range_uj, info.max_power_uw)});
+        std::optional<EnergyCounter::State> state =
+            memory_ ? memory_->find(info.name, source_prefix_ + info.source) : std::nullopt;
+        if (!state) continue;
+        if (!info.outlives_us) state->raw_uj.reset();
+        zone.counter.resume(*state);
     }
+}
+
+void ZoneSet::keep(const Zone& zone) {
+    const SensorInfo& info = zone.sensor->info();
+    if (memory_) memory_->keep(info.name, source_prefix_ + info.source, zone.counter.state());
 }
 
 void ZoneSet::take(Zone& zone, const Result<uint64_t>& raw_uj, uint64_t now_ns) {
@@ -28,9 +39,11 @@ void ZoneSet::take(Zone& zone, const Result<uint64_t>& raw_uj, uint64_t now_ns) 
                 "reading before is not known",
                 zone.sensor->info().name));
         zone.warned = false;
+        keep(zone);
         return;
     }
     zone.counter.interrupt();
+    keep(zone);
     if (!std::exchange(zone.warned, true))
         warn_(fmt::format("zone {}: {}; it has no figures until it can be read again",
                           zone.sensor->info().name, raw_uj.error().message));

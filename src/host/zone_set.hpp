@@ -16,6 +16,7 @@
 #include "energy_counter.hpp"
 #include "energy_sensor.hpp"
 #include "virt-power/reading.hpp"
+#include "zone_memory.hpp"
 
 namespace virt_power {
 
@@ -24,7 +25,9 @@ namespace virt_power {
 class ZoneSet {
 public:
     /// \param source_prefix stands before each source's name ("simulated-" in tests)
-    ZoneSet(const Sensors& sensors, std::string source_prefix, Warn warn);
+    /// \param memory where counters go on from, and where they are kept; may be null
+    ZoneSet(const Sensors& sensors, std::string source_prefix, Warn warn,
+            std::shared_ptr<ZoneMemory> memory = nullptr);
 
     /// Reads every sensor that is not given up. False if this very call was
     /// abandoned meanwhile: then the caller's thread must end.
@@ -54,11 +57,13 @@ private:
 
     void take(Zone& zone, const Result<uint64_t>& raw_uj, uint64_t now_ns);
     void choose_counted();
+    void keep(const Zone& zone);
 
     mutable std::mutex mutex_;
     std::vector<Zone> zones_;
     std::string source_prefix_;
     Warn warn_;
+    std::shared_ptr<ZoneMemory> memory_;
     uint64_t generation_ = 0;          ///< of the reading thread
     std::optional<size_t> in_sensor_;  ///< which sensor read() waits for
 };

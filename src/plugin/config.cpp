@@ -99,8 +99,9 @@ Groups groups_of(Config& config) {
                           {"keep_max", number(config.keep_max, 0, max_keep)}};
     groups["usage"] = {{"counter", choice<CounterChoice>(config.counter, {{"auto", CounterChoice::Auto},
                                                                           {"bpf", CounterChoice::Bpf},
-                                                                          {"proc", CounterChoice::Proc}})}};
-    groups["host"] = {{"root", absolute_path(config.root)}};
+                                                                          {"proc", CounterChoice::Proc}})},
+                       {"pin", boolean(config.pin)}};
+    groups["host"] = {{"root", absolute_path(config.root)}, {"bpf_fs", absolute_path(config.bpf_fs)}};
     return groups;
 }
 

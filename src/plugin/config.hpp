@@ -35,8 +35,10 @@ struct Config {
     uint32_t keep_max = 256;
     // [usage]
     CounterChoice counter = CounterChoice::Auto;
+    bool pin = true;  ///< counting goes on while the daemon is away
     // [host]
     std::filesystem::path root = "/";
+    std::filesystem::path bpf_fs = "/sys/fs/bpf";
 };
 
 /// What the file says. A group, key or value that is wrong costs itself: a

@@ -23,6 +23,7 @@ void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part) {
     for (size_t n = 0; n < part.size(); n++) {
         sum[n].time_ns += part[n].time_ns;
         if (part[n].cycles) sum[n].cycles = sum[n].cycles.value_or(0) + *part[n].cycles;
+        if (part[n].weight) sum[n].weight = sum[n].weight.value_or(0) + *part[n].weight;
     }
 }
 
@@ -44,22 +45,29 @@ void DomainRegistry::depart(const Uuid& uuid, const OwnerUsage& used, UsageSourc
     auto found = running_.find(uuid);
     if (found == running_.end()) return;
     add_usage(totals_, used.packages);
-    departed_.push_back({uuid, now_ns, domain_usage(uuid, found->second, used, host_source)});
+    departed_.push_back(
+        {uuid, now_ns, domain_usage(uuid, found->second, used, host_source), found->second.owner});
     running_.erase(found);
-    while (departed_.size() > limits_.keep_max) departed_.pop_front();
 }
 
-std::vector<Usage> DomainRegistry::departed_totals(size_t packages, bool with_cycles) const {
+std::vector<Usage> DomainRegistry::departed_totals(size_t packages, const Usage& like) const {
     std::vector<Usage> totals = totals_;
     totals.resize(std::max(packages, totals.size()));
-    for (Usage& usage : totals)
-        usage.cycles = with_cycles ? std::optional(usage.cycles.value_or(0)) : std::nullopt;
+    for (Usage& usage : totals) {
+        usage.cycles = like.cycles ? std::optional(usage.cycles.value_or(0)) : std::nullopt;
+        usage.weight = like.weight ? std::optional(usage.weight.value_or(0)) : std::nullopt;
+    }
     return totals;
 }
 
-const std::deque<DepartedDomain>& DomainRegistry::departed(uint64_t now_ns) {
-    while (!departed_.empty() && now_ns - departed_.front().ended_ns > limits_.keep_ns) departed_.pop_front();
-    return departed_;
+std::vector<OwnerId> DomainRegistry::forget(uint64_t now_ns) {
+    std::vector<OwnerId> gone;
+    while (!departed_.empty() &&
+           (departed_.size() > limits_.keep_max || now_ns - departed_.front().ended_ns > limits_.keep_ns)) {
+        gone.push_back(departed_.front().owner);
+        departed_.pop_front();
+    }
+    return gone;
 }
 
 }  // namespace virt_power

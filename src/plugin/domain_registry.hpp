@@ -20,10 +20,14 @@ using Uuid = std::array<unsigned char, 16>;
 
 std::string format_uuid(const Uuid& uuid);
 
+/// Adds one usage to another by package; cycles and weights stay absent where either has none.
+void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part);
+
 struct DepartedDomain {
     Uuid uuid{};
     uint64_t ended_ns = 0;
     DomainUsage usage;
+    OwnerId owner = 0;
 };
 
 /// Threads: the caller's lock.
@@ -44,13 +48,18 @@ public:
     [[nodiscard]] const std::map<Uuid, Running>& running() const { return running_; }
     [[nodiscard]] const Running* find(const Uuid& uuid) const;
     void add(const Uuid& uuid, Running domain) { running_[uuid] = std::move(domain); }
+    /// What was kept from a daemon before this one: sums of domains that are no longer listed.
+    void add_totals(const std::vector<Usage>& forgotten) { add_usage(totals_, forgotten); }
     /// Moves a domain to the departed ones with what it used.
     void depart(const Uuid& uuid, const OwnerUsage& used, UsageSource host_source, uint64_t now_ns);
 
-    /// Totals of all that ever ended, by package index; at least this many packages.
-    [[nodiscard]] std::vector<Usage> departed_totals(size_t packages, bool with_cycles) const;
+    /// Totals of all that ever ended, by package index; at least this many packages. Cycles and weights
+    /// where `like` has them.
+    [[nodiscard]] std::vector<Usage> departed_totals(size_t packages, const Usage& like) const;
     /// Those that ended lately, the latest last.
-    [[nodiscard]] const std::deque<DepartedDomain>& departed(uint64_t now_ns);
+    [[nodiscard]] const std::deque<DepartedDomain>& departed() const { return departed_; }
+    /// Forgets those that are too old or too many, whose owners these are.
+    [[nodiscard]] std::vector<OwnerId> forget(uint64_t now_ns);
 
 private:
     Limits limits_;
@@ -58,9 +67,6 @@ private:
     std::vector<Usage> totals_;
     std::deque<DepartedDomain> departed_;
 };
-
-/// Adds one usage to another by package; cycles stay absent where either has none.
-void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part);
 
 /// A running domain's figures as they travel.
 DomainUsage domain_usage(const Uuid& uuid, const DomainRegistry::Running& domain, const OwnerUsage& used,

@@ -66,17 +66,20 @@ T guarded(HostPower* power, T failed, Function function) noexcept {
     return failed;
 }
 
-/// The counter that was asked for; the fallback where that cannot be had.
-std::unique_ptr<UsageCounter> make_counter(const Config& config, bool privileged, const CpuTopology& topology,
-                                           const Log& log) {
+/// The counter that was asked for; the fallback where that cannot be had, with no memory for zones.
+BpfCounting make_counter(const Config& config, bool privileged, const std::filesystem::path& state_dir,
+                      const CpuTopology& topology, const Log& log) {
     std::string reason = "host-power.conf says so";
     if (config.counter != CounterChoice::Proc) {
         reason = "a session daemon loads no BPF";
         if (privileged) {
             BpfOptions options;
+            options.bpf_fs = config.bpf_fs;
+            options.state_dir = state_dir;
+            options.pin = config.pin;
             options.warn = [log](std::string_view message) { log(LogLevel::Warning, message); };
-            Result<std::unique_ptr<UsageCounter>> counter =
-                make_bpf_usage_counter(topology, std::move(options));
+            options.inform = [log](std::string_view message) { log(LogLevel::Info, message); };
+            Result<BpfCounting> counter = make_bpf_usage_counter(topology, std::move(options));
             if (counter) return std::move(*counter);
             reason = counter.error().message;
         }
@@ -84,7 +87,7 @@ std::unique_ptr<UsageCounter> make_counter(const Config& config, bool privileged
     bool wished = config.counter == CounterChoice::Proc || !privileged;
     log(wished ? LogLevel::Info : LogLevel::Warning,
         fmt::format("CPU use is counted from /proc, which loses what a domain uses at its end: {}", reason));
-    return std::make_unique<ProcUsageCounter>("/", topology, read_process_clock);
+    return {std::make_unique<ProcUsageCounter>("/", topology, read_process_clock), nullptr};
 }
 
 EngineOptions engine_options(const Config& config, const std::filesystem::path& config_dir, bool privileged,
@@ -140,10 +143,10 @@ HostPower* open_power(const HostPowerOptions* options) {
             log(LogLevel::Error, read.error().message);
             return static_cast<HostPower*>(nullptr);
         }
-        auto counter = make_counter(power->config, privileged, *topology, log);
+        BpfCounting counted = make_counter(power->config, privileged, options->state_dir, *topology, log);
         DomainRegistry::Limits limits{power->config.keep_seconds * ns_per_s, power->config.keep_max};
-        auto usage =
-            std::make_unique<UsageKeeper>(std::move(topology), std::move(counter), limits, boottime_ns);
+        auto usage = std::make_unique<UsageKeeper>(std::move(topology), std::move(counted.counter), limits,
+                                                   boottime_ns);
         KnobOptions knob_options;
         knob_options.root = power->config.root;
         knob_options.state_dir = options->state_dir;
@@ -152,6 +155,7 @@ HostPower* open_power(const HostPowerOptions* options) {
         power->knobs = std::make_shared<HostKnobs>(std::move(knob_options));
         EngineOptions engine = engine_options(power->config, config_dir, privileged, log);
         add_knobs(engine, power->knobs);
+        engine.zone_memory = std::move(counted.zones);
         power->engine = std::make_unique<PowerEngine>(std::move(usage), std::move(engine));
         return power.release();
     });

@@ -52,7 +52,8 @@ struct PowerEngine::Shared {
     std::unique_ptr<UsageKeeper> usage;
     EngineOptions options;
     uint64_t epoch = 0;
-    uint64_t start_ns = 0;
+    uint64_t start_ns = 0;  ///< when counting began, maybe in a daemon before this one
+    uint64_t opened_ns = 0;
 
     std::mutex mutex;
     std::condition_variable changed;
@@ -101,14 +102,14 @@ bool PowerEngine::Shared::discover(uint64_t me) {
     } catch (const std::exception& exception) {
         warn(exception.what());
     }
-    auto found = std::make_shared<ZoneSet>(sensors, options.source_prefix, warn);
+    auto found = std::make_shared<ZoneSet>(sensors, options.source_prefix, warn, options.zone_memory);
     std::lock_guard lock(mutex);
     zones = std::move(found);  // also if it hung and was given up: another thread reads them
     return me == worker;
 }
 
 bool PowerEngine::Shared::first_phase_over() const {
-    return options.now_ns() - start_ns >= to_ns(first_phase);
+    return options.now_ns() - opened_ns >= to_ns(first_phase);
 }
 
 milliseconds PowerEngine::Shared::period(const ZoneSet& with) const {
@@ -140,6 +141,8 @@ void PowerEngine::Shared::add_zones(Snapshot& snapshot, const ZoneSet& with) {
 /// Nothing if this thread was given up meanwhile.
 std::optional<Snapshot> PowerEngine::Shared::take(ZoneSet& with) {
     Snapshot snapshot;
+    if (options.weighing)
+        if (std::optional<Weighing> weighing = options.weighing()) usage->weigh(*weighing);
     if (!with.read(options.now_ns)) return std::nullopt;
     Result<UsageSnapshot> used = usage->read();
     if (!with.read(options.now_ns)) return std::nullopt;
@@ -278,8 +281,12 @@ PowerEngine::PowerEngine(std::unique_ptr<UsageKeeper> usage, EngineOptions optio
     : shared_(std::make_shared<Shared>()) {
     shared_->usage = std::move(usage);
     shared_->options = std::move(options);
-    shared_->start_ns = shared_->options.now_ns();
-    shared_->epoch = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    shared_->opened_ns = shared_->options.now_ns();
+    Origin fresh{static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()),
+                 shared_->opened_ns};
+    Origin origin = shared_->usage->origin().value_or(fresh);
+    shared_->epoch = origin.epoch;
+    shared_->start_ns = origin.start_ns;
     std::lock_guard lock(shared_->mutex);
     Shared::start_worker(shared_);
 }

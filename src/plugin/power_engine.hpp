@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,10 @@ struct EngineOptions {
     Clock now_ns = boottime_ns;
     std::function<Sensors(const Warn&)> discover;  ///< in the engine's thread: may hang
     std::string source_prefix;
+    /// Where zones go on from, and are kept; may be null.
+    std::shared_ptr<ZoneMemory> zone_memory;
+    /// What a cycle weighs, where that was measured; may be empty.
+    std::function<std::optional<Weighing>()> weighing;
     /// Fills in what is known of the zones' static power; may be empty.
     std::function<void(std::vector<ZoneReading>&, const Warn&)> add_static;
     /// Reads what add_state() fills in; takes some milliseconds at the most. May be empty, as add_state.

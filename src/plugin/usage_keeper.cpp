@@ -6,41 +6,119 @@
 
 namespace virt_power {
 
+namespace {
+
+/// What a counter keeps of a domain: its UUID, then its name.
+std::string label_of(const Uuid& uuid, const std::string& name) {
+    return std::string(uuid.begin(), uuid.end()) + name;
+}
+
+std::optional<std::pair<Uuid, std::string>> parse_label(const std::string& label) {
+    Uuid uuid{};
+    if (label.size() < uuid.size()) return std::nullopt;
+    std::copy_n(label.begin(), uuid.size(), uuid.begin());
+    return std::pair(uuid, label.substr(uuid.size()));
+}
+
+}  // namespace
+
 UsageKeeper::UsageKeeper(std::unique_ptr<CpuTopology> topology, std::unique_ptr<UsageCounter> counter,
-                         DomainRegistry::Limits limits, Clock now_ns)
+                         DomainRegistry::Limits limits, Clock now_ns,
+                         std::function<Result<Process>(pid_t)> find)
     : topology_(std::move(topology)),
       counter_(std::move(counter)),
       registry_(limits),
-      now_ns_(std::move(now_ns)) {}
+      now_ns_(std::move(now_ns)),
+      find_(std::move(find)) {
+    take_over();
+}
+
+/// Those that ended in the order in which they did.
+void UsageKeeper::take_over() {
+    std::optional<TakenOver> taken = counter_->take_over([this] { return next_owner_++; });
+    if (!taken) return;
+    registry_.add_totals(taken->forgotten);
+    std::stable_sort(taken->owners.begin(), taken->owners.end(), [](const KeptOwner& a, const KeptOwner& b) {
+        return a.ended_ns.value_or(UINT64_MAX) < b.ended_ns.value_or(UINT64_MAX);
+    });
+    for (const KeptOwner& kept : taken->owners) {
+        auto named = parse_label(kept.label);
+        if (!named) continue;
+        registry_.add(named->first, {named->second, kept.process, kept.id});
+        if (kept.ended_ns)
+            registry_.depart(named->first, kept.used, counter_->source(), *kept.ended_ns);
+        else
+            unclaimed_.insert(named->first);
+    }
+    stop_ended_locked();
+    forget_locked();
+}
+
+/// What ended while no daemon was there to be told.
+void UsageKeeper::stop_ended_locked() {
+    for (auto it = unclaimed_.begin(); it != unclaimed_.end();) {
+        Uuid uuid = *it;
+        const DomainRegistry::Running* known = registry_.find(uuid);
+        Result<Process> found = known ? find_(known->process.pid) : Error{};
+        if (known && found && *found == known->process) {
+            ++it;
+            continue;
+        }
+        it = unclaimed_.erase(it);
+        stop_locked(uuid);
+    }
+}
+
+std::optional<Origin> UsageKeeper::origin() {
+    std::lock_guard lock(mutex_);
+    return counter_->origin();
+}
+
+void UsageKeeper::weigh(const Weighing& weighing) {
+    std::lock_guard lock(mutex_);
+    if (weighing_ == weighing) return;
+    weighing_ = weighing;
+    counter_->weigh(weighing);
+}
 
 Status UsageKeeper::domain_started(const Uuid& uuid, const std::string& name, const Process& process) {
     std::lock_guard lock(mutex_);
+    unclaimed_.erase(uuid);
     if (const DomainRegistry::Running* known = registry_.find(uuid)) {
         if (known->process == process) return ok();
         stop_locked(uuid);
     }
     OwnerId owner = next_owner_++;
-    if (Status added = counter_->add(owner, process); !added) return added;
+    if (Status added = counter_->add(owner, process, label_of(uuid, name)); !added) return added;
     registry_.add(uuid, {name, process, owner});
     return ok();
 }
 
 void UsageKeeper::domain_stopped(const Uuid& uuid) {
     std::lock_guard lock(mutex_);
+    unclaimed_.erase(uuid);
     stop_locked(uuid);
 }
 
 void UsageKeeper::stop_locked(const Uuid& uuid) {
     const DomainRegistry::Running* known = registry_.find(uuid);
     if (!known) return;
-    std::optional<OwnerUsage> used = counter_->remove(known->owner);
-    registry_.depart(uuid, used.value_or(OwnerUsage{}), counter_->source(), now_ns_());
+    uint64_t now_ns = now_ns_();
+    std::optional<OwnerUsage> used = counter_->end(known->owner, now_ns);
+    registry_.depart(uuid, used.value_or(OwnerUsage{}), counter_->source(), now_ns);
+    forget_locked();
+}
+
+void UsageKeeper::forget_locked() {
+    for (OwnerId owner : registry_.forget(now_ns_())) counter_->forget(owner);
 }
 
 Result<UsageSnapshot> UsageKeeper::read() {
     std::lock_guard lock(mutex_);
     // A mask that cannot be read leaves the CPUs as they were.
     (void)topology_->refresh();
+    if (!unclaimed_.empty()) stop_ended_locked();
+    forget_locked();
     UsageSnapshot snapshot;
     HostReading& host = snapshot.host;
     host.time_ns = now_ns_();
@@ -50,7 +128,9 @@ Result<UsageSnapshot> UsageKeeper::read() {
     host.cycles_gaps = reading->cycles_gaps;
 
     size_t packages = topology_->package_ids().size();
-    host.departed_totals = registry_.departed_totals(packages, host.cycles_gaps.has_value());
+    host.weighing = reading->weighing;
+    host.departed_totals =
+        registry_.departed_totals(packages, reading->rest.empty() ? Usage{} : reading->rest.front());
     std::vector<Usage> vms = host.departed_totals;
     for (const auto& [uuid, domain] : registry_.running()) {
         auto used = reading->owners.find(domain.owner);
@@ -62,9 +142,14 @@ Result<UsageSnapshot> UsageKeeper::read() {
     for (size_t n = 0; n < packages; n++) {
         std::vector<Usage> sum = {n < reading->rest.size() ? reading->rest[n] : Usage{}};
         add_usage(sum, {vms[n]});
-        host.packages.push_back({topology_->package_ids()[n], sum[0], vms[n]});
+        PackageReading& package = host.packages.emplace_back();
+        package.id = topology_->package_ids()[n];
+        package.host = sum[0];
+        package.vms = vms[n];
+        if (n < reading->shared.size()) package.shared = reading->shared[n];
+        if (n < reading->squared.size()) package.squared = reading->squared[n];
     }
-    const std::deque<DepartedDomain>& departed = registry_.departed(host.time_ns);
+    const std::deque<DepartedDomain>& departed = registry_.departed();
     snapshot.departed.assign(departed.begin(), departed.end());
     return snapshot;
 }

@@ -4,8 +4,12 @@
 #ifndef VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 #define VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "clock.hpp"
 #include "cpu_topology.hpp"
@@ -24,13 +28,21 @@ struct UsageSnapshot {
 /// Threads: any. Its lock is held over short system calls only.
 class UsageKeeper {
 public:
-    UsageKeeper(std::unique_ptr<CpuTopology> topology, std::unique_ptr<UsageCounter> counter,
-                DomainRegistry::Limits limits, Clock now_ns);
+    /// \param find tells whether a process is still there
+    UsageKeeper(
+        std::unique_ptr<CpuTopology> topology, std::unique_ptr<UsageCounter> counter,
+        DomainRegistry::Limits limits, Clock now_ns,
+        std::function<Result<Process>(pid_t)> find = [](pid_t pid) { return find_process("/", pid); });
 
     [[nodiscard]] Status domain_started(const Uuid& uuid, const std::string& name, const Process& process);
     void domain_stopped(const Uuid& uuid);
 
     [[nodiscard]] Result<UsageSnapshot> read();
+
+    /// Of the counter; nothing where counting began with this daemon's life.
+    [[nodiscard]] std::optional<Origin> origin();
+    /// From now on.
+    void weigh(const Weighing& weighing);
 
     /// What a domain used since the last read() is lost when it ends.
     [[nodiscard]] bool must_be_read() const { return counter_->source() == UsageSource::Proc; }
@@ -43,13 +55,20 @@ public:
     }
 
 private:
+    void take_over();
     void stop_locked(const Uuid& uuid);
+    void forget_locked();
+    void stop_ended_locked();
 
     std::mutex mutex_;
     std::unique_ptr<CpuTopology> topology_;
     std::unique_ptr<UsageCounter> counter_;
     DomainRegistry registry_;
     Clock now_ns_;
+    std::function<Result<Process>(pid_t)> find_;
+    /// Taken over, and libvirt has not told of them yet. It may never: one that ended meanwhile.
+    std::set<Uuid> unclaimed_;
+    std::optional<Weighing> weighing_;  ///< as told last
     OwnerId next_owner_ = 1;
 };
 

@@ -171,15 +171,15 @@ struct Kind {
 std::unique_ptr<UsageCounter> start_counting(const CpuTopology& topology, const Kind& kind) {
     BpfOptions options;
     options.cycles = kind.cycles;
-    Result<std::unique_ptr<UsageCounter>> counter = make_bpf_usage_counter(topology, options);
-    if (!counter) fail(counter.error().message);
+    Result<BpfCounting> counting = make_bpf_usage_counter(topology, options);
+    if (!counting) fail(counting.error().message);
     OwnerId owner = 1;
     for (pid_t pid : kind.domains) {
         Result<Process> process = find_process("/", pid);
-        Status added = process ? (*counter)->add(owner++, *process) : Status(process.error());
+        Status added = process ? counting->counter->add(owner++, *process, "") : Status(process.error());
         if (!added) fail(added.error().message);
     }
-    return std::move(*counter);
+    return std::move(counting->counter);
 }
 
 struct ProgramRuns {

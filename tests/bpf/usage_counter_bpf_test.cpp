@@ -4,63 +4,22 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/perf_event.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
-#include <thread>
 
 #include "clock.hpp"
 #include "domain_cgroup.hpp"
 #include "kernel_file.hpp"
+#include "spinner.hpp"
 #include "usage_counter_proc.hpp"
 
 namespace virt_power {
 namespace {
 
 constexpr uint64_t ms = 1'000'000;
-using std::chrono::milliseconds;
-
-void sleep_ms(int64_t time_ms) { std::this_thread::sleep_for(milliseconds(time_ms)); }
-
-/// A process that spins, with one thread or more, until it is destroyed.
-class Spinner {
-public:
-    explicit Spinner(int threads = 1, int cpu = -1) : pid_(::fork()) {
-        if (pid_ != 0) return;
-        if (cpu >= 0) {
-            cpu_set_t set;
-            CPU_ZERO(&set);
-            CPU_SET(static_cast<size_t>(cpu), &set);
-            ::sched_setaffinity(0, sizeof(set), &set);
-        }
-        for (int n = 1; n < threads; n++)
-            std::thread([] {
-                for (;;) asm volatile("");
-            }).detach();
-        for (;;) asm volatile("");
-    }
-    ~Spinner() { end(); }
-    Spinner(const Spinner&) = delete;
-    Spinner& operator=(const Spinner&) = delete;
-
-    void end() {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-        pid_ = 0;
-    }
-    [[nodiscard]] pid_t pid() const { return pid_; }
-    [[nodiscard]] Process process() const { return *find_process("/", pid_); }
-    [[nodiscard]] uint64_t cpu_ns() const { return *read_process_clock(pid_); }
-
-private:
-    pid_t pid_;
-};
 
 class BpfUsage : public testing::Test {
 protected:
@@ -71,15 +30,16 @@ protected:
         options.cycles = PerfEvent{PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true};
         auto made = make_bpf_usage_counter(topology_, options);
         if (!made) GTEST_SKIP() << made.error().message;
-        counter_ = std::move(*made);
+        counter_ = std::move(made->counter);
     }
 
     UsageReading read() { return *counter_->read(); }
     static Usage sum(const std::vector<Usage>& packages) {
-        Usage sum{0, 0};
+        Usage sum{0, 0, 0};
         for (const Usage& package : packages) {
             sum.time_ns += package.time_ns;
             *sum.cycles += package.cycles.value_or(0);
+            *sum.weight += package.weight.value_or(0);
         }
         return sum;
     }
@@ -131,7 +91,7 @@ void expect_within(uint64_t value, uint64_t wanted, double share, uint64_t slack
 
 TEST_F(BpfUsage, agrees_with_the_kernels_own_run_time_of_all_threads) {
     Spinner spinner(3);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     Look before = look(spinner);
     sleep_ms(1500);
     Look after = look(spinner);
@@ -141,7 +101,7 @@ TEST_F(BpfUsage, agrees_with_the_kernels_own_run_time_of_all_threads) {
 
 TEST_F(BpfUsage, a_task_that_spins_alone_is_counted_up_to_the_moment_of_reading) {
     Spinner spinner(1, 0);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     Look before = look(spinner);
     for (int n = 0; n < 10; n++) {
         sleep_ms(50);
@@ -153,7 +113,7 @@ TEST_F(BpfUsage, a_task_that_spins_alone_is_counted_up_to_the_moment_of_reading)
 
 TEST_F(BpfUsage, cycles_and_time_of_one_slice_belong_together) {
     Spinner spinner(2);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     uint64_t longest_ns = boottime_ns();
     UsageReading before = read();
     uint64_t shortest_ns = boottime_ns();
@@ -175,7 +135,7 @@ TEST_F(BpfUsage, cycles_and_time_of_one_slice_belong_together) {
 
 TEST_F(BpfUsage, owners_and_rest_add_up_to_the_busy_time_of_the_cpus) {
     Spinner spinner(2);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     UsageReading before = read();
     uint64_t busy = busy_ns();
     uint64_t stolen_ns = steal_ns();
@@ -191,7 +151,7 @@ TEST_F(BpfUsage, owners_and_rest_add_up_to_the_busy_time_of_the_cpus) {
 
 TEST_F(BpfUsage, what_is_stopped_uses_nothing) {
     Spinner spinner;
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     ::kill(spinner.pid(), SIGSTOP);
     sleep_ms(50);
     uint64_t before_ns = owner(1).time_ns;
@@ -202,26 +162,55 @@ TEST_F(BpfUsage, what_is_stopped_uses_nothing) {
 TEST_F(BpfUsage, an_owner_counts_from_zero_and_keeps_its_last_instant) {
     Spinner spinner;
     sleep_ms(300);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     EXPECT_LT(owner(1).time_ns, 50 * ms);
     sleep_ms(300);
     uint64_t kernel_ns = spinner.cpu_ns();
     spinner.end();
-    std::optional<OwnerUsage> last = counter_->remove(1);
+    std::optional<OwnerUsage> last = counter_->end(1, 0);
     ASSERT_TRUE(last);
     EXPECT_GT(sum(last->packages).time_ns, 20 * ms);
     EXPECT_LT(sum(last->packages).time_ns, kernel_ns + 100 * ms);
-    EXPECT_FALSE(counter_->remove(1));
+    EXPECT_FALSE(counter_->end(1, 0));
     Spinner next;
-    ASSERT_TRUE(counter_->add(2, next.process()));
+    ASSERT_TRUE(counter_->add(2, next.process(), ""));
     EXPECT_LT(owner(2).time_ns, 50 * ms) << "a slot that is used again starts from zero";
+}
+
+TEST_F(BpfUsage, a_vcpu_is_told_from_what_else_works_for_the_domain) {
+    OwnerId id = 0;
+    for (const char* name : {"CPU 0/KVM", "ALL CPUs/TCG", "qemu-system-x86", "CPUfreq"}) {
+        bool is_vcpu = std::string_view(name).find('/') != std::string_view::npos;
+        Spinner spinner(1, -1, name);
+        sleep_ms(20);
+        ASSERT_TRUE(counter_->add(++id, spinner.process(), ""));
+        sleep_ms(200);
+        UsageReading reading = read();
+        Usage all = sum(reading.owners.at(id).packages);
+        Usage helper = sum(reading.owners.at(id).helpers);
+        EXPECT_GT(all.time_ns, 20 * ms) << name;
+        EXPECT_EQ(helper.time_ns, is_vcpu ? 0 : all.time_ns) << name;
+        EXPECT_EQ(*helper.weight, is_vcpu ? 0 : *all.weight) << name;
+    }
+}
+
+TEST_F(BpfUsage, an_owner_that_has_ended_is_read_no_more_and_its_slot_is_used_again) {
+    for (OwnerId id = 1; id < 10; id++) {
+        Spinner spinner;
+        ASSERT_TRUE(counter_->add(id, spinner.process(), ""));
+        sleep_ms(20);
+        ASSERT_TRUE(counter_->end(id, 0));
+        EXPECT_TRUE(read().owners.empty());
+        counter_->forget(id);
+        EXPECT_FALSE(counter_->end(id, 0));
+    }
 }
 
 TEST_F(BpfUsage, a_process_with_another_start_is_refused) {
     Spinner spinner;
     Process other = spinner.process();
     other.start_ticks += 5;
-    EXPECT_EQ(counter_->add(1, other).error().kind, ErrorKind::Gone);
+    EXPECT_EQ(counter_->add(1, other, "").error().kind, ErrorKind::Gone);
 }
 
 /// Takes a CPU of this machine away for a moment, so it has to be asked for.
@@ -232,7 +221,7 @@ TEST_F(BpfUsage, a_cpu_that_was_offline_between_two_readings_counts_cycles_again
     sleep_ms(100);
     std::ofstream("/sys/devices/system/cpu/cpu1/online") << 1 << std::endl;
     Spinner spinner(1, 1);
-    ASSERT_TRUE(counter_->add(1, spinner.process()));
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     sleep_ms(200);
     uint64_t mended = *read().cycles_gaps;
     EXPECT_GT(mended, gaps);
@@ -259,12 +248,12 @@ TEST_F(BpfUsage, a_helper_in_the_domains_cgroup_is_the_domains) {
         Spinner helper;
         std::ofstream(domain / "emulator/cgroup.procs") << qemu.pid() << std::endl;
         ::kill(qemu.pid(), SIGSTOP);
-        ASSERT_TRUE(counter_->add(1, qemu.process()));
+        ASSERT_TRUE(counter_->add(1, qemu.process(), ""));
         std::ofstream(domain / "emulator/cgroup.procs") << helper.pid() << std::endl;
         Look before = look(helper);
         sleep_ms(500);
         expect_agreement(before, look(helper));
-        (void)counter_->remove(1);
+        (void)counter_->end(1, 0);
     }
     std::filesystem::remove(domain / "emulator", error);
     std::filesystem::remove(domain, error);

@@ -75,7 +75,7 @@ def plugin_growth(context):
     """Bytes by which the heap of the plugin alone grew over so many domains, where nothing else is in motion."""
     config = tempfile.mkdtemp(dir=context.lab.dir)
     with open(f"{config}/host-power.conf", "w", encoding="ascii") as file:
-        file.write("[sources]\npowercap=false\nperf=false\nmodelled=true\n")
+        file.write("[sources]\npowercap=false\nperf=false\nmodelled=true\n[usage]\npin=false\n")
     output = subprocess.run([f"{live.Run.build}/tests/faults/plugin-growth", f"{live.plugin_dir()}/host-power.so", config,
                              str(context.scaled(10_000))], check=True, stdout=subprocess.PIPE, text=True).stdout
     before, after = map(int, output.split())

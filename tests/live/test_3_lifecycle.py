@@ -2,6 +2,7 @@
 """Guests that start and end, daemons that restart: nothing twice, nothing lost."""
 
 import concurrent.futures
+import datetime
 import os
 import signal
 import time
@@ -9,6 +10,10 @@ import time
 from lab.guest import HALT, SPIN_ALL, SPIN_ONE
 from live import (MODELLED, NS, LiveTest, Run, RunningVirtPower, Sample, assert_rows_add_up, new_daemon, process_time, row,
                   wait_for)
+
+
+def end_ns(interval):
+    return datetime.datetime.fromisoformat(interval["end"].replace("Z", "+00:00")).timestamp() * 1e9
 
 
 class Departed(LiveTest):
@@ -160,22 +165,64 @@ class DaemonRestart(LiveTest):
             return sample if all("energy.instance" in values for _, values in sample.records) else None
         return wait_for(look, 10, "guests are found again")
 
+    def pins(self):
+        """The daemon's, as the mount namespace shows them that keeps them."""
+        if not self.daemon.bpf_fs:
+            self.skipTest("this machine mounts no BPF file system")
+        root = f"/proc/{Run.lab.supervisor.process.pid}/root{self.daemon.bpf_fs}/virt-power"
+        return os.path.join(root, os.listdir(root)[0])
+
     def check_restart(self, number):
-        before = Sample(self.daemon)
-        self.daemon.restart(number)
-        after = self.found_again()
+        self.pins()
+        before, clock = Sample(self.daemon), process_time(self.spins.pid)
+        self.daemon.stop(number)
+        time.sleep(1)
+        self.daemon.start()
+        after, clock = self.found_again(), process_time(self.spins.pid) - clock
         for guest in (self.spins, self.halts):
             self.assertEqual(guest.pid, self.daemon.guest_pid(guest))
             os.kill(guest.pid, 0)
             self.assertEqual(before.by_uuid[guest.uuid]["energy.instance"],
                              after.by_uuid[guest.uuid]["energy.instance"])
-        self.assertNotEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+        self.assertEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+        counted = after.domain(self.spins.uuid) - before.domain(self.spins.uuid)
+        self.assertGreater(clock, 100_000_000)
+        self.assertAlmostEqual(counted, clock, delta=0.05 * clock + 50_000_000, msg="counting went on while no daemon was there")
+        spent_uj = after.first["energy.zone.0.energy"] - before.first["energy.zone.0.energy"]
+        seconds = (after.first["energy.host.time"] - before.first["energy.host.time"]) / 1e9
+        self.assertGreaterEqual(spent_uj, seconds * MODELLED["modelled"]["idle_watts"] * 1e6 * 0.99)
 
-    def test_killed_and_restarted_guests_run_on_as_the_same_instances_in_a_new_epoch(self):
+    def test_killed_and_restarted_no_joule_is_lost(self):
         self.check_restart(signal.SIGKILL)
 
-    def test_ended_and_restarted_guests_run_on_as_the_same_instances_in_a_new_epoch(self):
+    def test_ended_and_restarted_no_joule_is_lost(self):
         self.check_restart(signal.SIGTERM)
+
+    def test_a_guest_that_ended_while_no_daemon_was_there_is_departed_with_all_that_it_used(self):
+        self.pins()
+        guest = self.own_guest("dies", SPIN_ONE)
+        before = Sample(self.daemon)
+        instance = before.by_uuid[guest.uuid]["energy.instance"]
+        self.daemon.stop(signal.SIGKILL)
+        time.sleep(1)
+        clock = process_time(guest.pid)
+        os.kill(guest.pid, signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(f"/proc/{guest.pid}"), 10, "the guest is gone")
+        self.daemon.start()
+        after = self.found_again()
+        self.assertNotIn(guest.uuid, after.by_uuid)
+        used = after.departed()[(guest.uuid, instance)]
+        self.assertAlmostEqual(used, clock, delta=0.05 * clock + 50_000_000)
+        self.assertEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+
+    def test_pins_that_are_damaged_begin_a_new_epoch(self):
+        pins, before = self.pins(), Sample(self.daemon)
+        self.daemon.stop(signal.SIGKILL)
+        os.unlink(f"{pins}/settings")
+        self.daemon.start()
+        after = self.found_again()
+        self.assertNotEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+        self.assertLess(after.domain(self.spins.uuid), before.domain(self.spins.uuid) + 2_000_000_000)
 
     def test_after_a_restart_all_threads_are_counted(self):
         """Where counting began before the thread existed is no excuse afterwards."""
@@ -199,6 +246,10 @@ class DaemonRestart(LiveTest):
             wait_for(lambda: client.next()["rows"] and client.lines[-1]["zones"], 30, "intervals go on")
             client.next()
             client.finish()
+        if self.daemon.bpf_fs:
+            spanned = sum(interval["duration_ns"] for interval in client.lines[1:])
+            self.assertAlmostEqual(spanned, end_ns(client.lines[-1]) - end_ns(client.lines[0]), delta=500_000_000,
+                                   msg="an interval spans the time without a daemon")
         cpus = os.sysconf("SC_NPROCESSORS_ONLN")
         watts = MODELLED["modelled"]["idle_watts"] + cpus * MODELLED["modelled"]["busy_cpu_watts"]
         for interval in client.lines:

@@ -15,21 +15,22 @@
 
 #include "cpu_usage.h"
 
+#define PF_KTHREAD 0x00200000
+
 /* The few kernel fields that are needed; CO-RE finds where they are. */
 struct task_struct {
+    unsigned int flags;
     int pid;
     int tgid;
     struct task_struct* group_leader;
     __u64 start_boottime;
+    char comm[16];
 } __attribute__((preserve_access_index));
 
 char LICENSE[] SEC("license") = "GPL";
 
 /* Set before loading. */
 const volatile int count_cycles = 0;
-
-/* Depth of the domains' cgroups; 0 while none is known. */
-int cgroup_level = 0;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -45,19 +46,30 @@ struct {
     __type(value, __u32);
 } cgroup_owners SEC(".maps");
 
+/* The reader maps these into its memory: reading them costs no call. Sized for the CPUs before loading. */
 struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, CPU_USAGE_SLOT_DOMAINS + CPU_USAGE_MAX_DOMAINS);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, CPU_USAGE_SLOTS); /* of each CPU: CPU x CPU_USAGE_SLOTS + slot */
     __type(key, __u32);
     __type(value, struct cpu_usage_value);
 } usage SEC(".maps");
 
 struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, struct cpu_usage_state);
-} states SEC(".maps");
+    __type(value, struct cpu_usage_cpu);
+} cpus SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct cpu_usage_settings);
+} settings SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -66,41 +78,104 @@ struct {
     __uint(value_size, sizeof(__u32));
 } cycle_events SEC(".maps");
 
+/* The reader's own, here so that they are kept with the others. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, CPU_USAGE_SLOTS);
+    __type(key, __u32);
+    __type(value, struct cpu_usage_domain);
+} domains SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, CPU_USAGE_MAX_ZONES);
+    __type(key, __u32);
+    __type(value, struct cpu_usage_zone);
+} zones SEC(".maps");
+
+struct place {
+    __u32 slot;
+    __u32 part;
+};
+
+/* As QEMU calls its threads: "CPU 0/KVM", and "ALL CPUs/TCG" where one thread plays all of them. */
+static __always_inline bool is_vcpu(struct task_struct* task) {
+    return (task->comm[0] == 'C' && task->comm[1] == 'P' && task->comm[2] == 'U' && task->comm[3] == ' ') ||
+           (task->comm[0] == 'A' && task->comm[1] == 'L' && task->comm[2] == 'L' && task->comm[3] == ' ');
+}
+
+/* The process that a kernel thread called vhost-PID works for; 0: none. Where they are processes of
+ * their own, kernels before 6.4 do so. */
+static __always_inline __u32 vhost_of(struct task_struct* task) {
+    __u32 pid = 0;
+    int n;
+
+    if (task->comm[0] != 'v' || task->comm[1] != 'h' || task->comm[2] != 'o' || task->comm[3] != 's' ||
+        task->comm[4] != 't' || task->comm[5] != '-')
+        return 0;
+#pragma unroll
+    for (n = 6; n < 14; n++) {
+        char digit = task->comm[n];
+        if (digit < '0' || digit > '9') break;
+        pid = pid * 10 + (__u32)(digit - '0');
+    }
+    return pid;
+}
+
 /* The task must be current: the cgroup helper knows no other. */
-static __always_inline __u32 slot_of(struct task_struct* task) {
+static __always_inline struct place place_of(struct task_struct* task, int cgroup_level) {
+    struct place place = {CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS};
+    bool kernel = task->flags & PF_KTHREAD;
     struct cpu_usage_owner* owner;
     __u32 tgid = task->tgid;
-    int level = cgroup_level;
 
-    if (task->pid == 0) return CPU_USAGE_SLOT_IDLE;
-
-    owner = bpf_map_lookup_elem(&owners, &tgid);
-    if (owner) {
-        __u64 start = task->group_leader->start_boottime;
-        if (start >= owner->start_ns_min && start < owner->start_ns_end) return owner->slot;
+    if (task->pid == 0) {
+        place.slot = CPU_USAGE_SLOT_IDLE;
+        return place;
     }
-    if (level > 0) {
+    if (!kernel) {
+        owner = bpf_map_lookup_elem(&owners, &tgid);
+        if (owner) {
+            __u64 start = task->group_leader->start_boottime;
+            if (start >= owner->start_ns_min && start < owner->start_ns_end) {
+                place.slot = owner->slot;
+                if (is_vcpu(task)) place.part = CPU_USAGE_VCPUS;
+                return place;
+            }
+        }
+    }
+    if (cgroup_level > 0) {
         /* Helper processes and vhost threads live in the domain's cgroup. */
-        __u64 id = bpf_get_current_ancestor_cgroup_id(level);
+        __u64 id = bpf_get_current_ancestor_cgroup_id(cgroup_level);
         __u32* slot = id ? bpf_map_lookup_elem(&cgroup_owners, &id) : 0;
-        if (slot) return *slot;
+        if (slot) {
+            place.slot = *slot;
+            return place;
+        }
     }
-    return CPU_USAGE_SLOT_REST;
+    if (kernel) {
+        tgid = vhost_of(task);
+        owner = tgid ? bpf_map_lookup_elem(&owners, &tgid) : 0;
+        if (owner) place.slot = owner->slot;
+    }
+    return place;
 }
 
 /* An event that a CPU lost stands still: neither its count nor its times go on. What it lost is how
  * much its time stays behind the clock from then on. In one slice that cannot be seen, since the two
  * are read one after the other: an interrupt or, in a virtual machine, a pause between them makes this
  * slice longer for the event, and the next one shorter. But it only ever makes the event seem ahead. */
-static __always_inline bool counted_all(struct cpu_usage_state* state, struct bpf_perf_event_value* value,
+static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_perf_event_value* value,
                                         __u64 now, __u64 elapsed) {
-    __u64 running = value->running - state->running;
-    __s64 behind = now - value->running, most = state->behind_ns;
+    __u64 running = value->running - cpu->running;
+    __s64 behind = now - value->running, most = cpu->behind_ns;
 
     /* The two clocks drift apart, too. */
-    state->behind_ns = most - (__s64)(elapsed >> 8);
-    if (behind > state->behind_ns) state->behind_ns = behind;
-    if (value->enabled - state->enabled != running) return false;
+    cpu->behind_ns = most - (__s64)(elapsed >> 8);
+    if (behind > cpu->behind_ns) cpu->behind_ns = behind;
+    if (value->enabled - cpu->enabled != running) return false;
     if (running == 0) return elapsed < 10000;
     /* The clocks may differ by 500 ppm while one of them is being set right. */
     return behind - most < 1000000 + (__s64)(elapsed >> 10);
@@ -108,59 +183,133 @@ static __always_inline bool counted_all(struct cpu_usage_state* state, struct bp
 
 /* Cycles in the slice that ends. What the event did not count all the time is
  * a gap: too few cycles would be a wrong share. */
-static __always_inline __u64 take_cycles(struct cpu_usage_state* state, __u64 now, __u64 elapsed) {
+static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, __u64 elapsed) {
     struct bpf_perf_event_value value = {};
     __u64 cycles = 0;
 
     if (bpf_perf_event_read_value(&cycle_events, BPF_F_CURRENT_CPU, &value, sizeof(value)) < 0) {
-        state->gaps++;
-        state->has_counter = 0;
+        cpu->gaps++;
+        cpu->has_counter = 0;
         return 0;
     }
     /* Another event in the place of one that was lost: nothing that is known of that one holds. */
-    if (value.enabled < state->enabled) state->has_counter = 0;
-    if (!state->has_counter) state->behind_ns = now - value.running;
-    if (state->has_counter && value.counter >= state->counter && counted_all(state, &value, now, elapsed))
-        cycles = value.counter - state->counter;
-    else if (state->since_ns) /* else counting only starts */
-        state->gaps++;
-    state->counter = value.counter;
-    state->enabled = value.enabled;
-    state->running = value.running;
-    state->has_counter = 1;
+    if (value.enabled < cpu->enabled) cpu->has_counter = 0;
+    if (!cpu->has_counter) cpu->behind_ns = now - value.running;
+    if (cpu->has_counter && value.counter >= cpu->counter && counted_all(cpu, &value, now, elapsed))
+        cycles = value.counter - cpu->counter;
+    else if (cpu->since_ns) /* else counting only starts */
+        cpu->gaps++;
+    cpu->counter = value.counter;
+    cpu->enabled = value.enabled;
+    cpu->running = value.running;
+    cpu->has_counter = 1;
     return cycles;
 }
 
-static __always_inline void charge(struct task_struct* task) {
-    __u32 zero = 0;
-    __u64 elapsed, now, cycles = 0;
-    struct cpu_usage_state* state = bpf_map_lookup_elem(&states, &zero);
-    struct cpu_usage_value* value;
-    __u32 slot;
+/* A slice of weeks does not overflow; a factor is below 2^27. */
+static __always_inline __u64 scale_q20(__u64 value, __u64 factor) {
+    return value >> 36 ? (value >> 20) * factor : value * factor >> 20;
+}
 
-    if (!state) return;
+static __always_inline __u64 busy_ns(__u64 busy, __u64 now) {
+    return ((busy >> 1) + (busy & 1 ? now : 0)) & CPU_USAGE_BUSY_MASK;
+}
+
+/* How long the sibling was busy in the slice that ends. */
+static __always_inline __u64 take_shared_ns(struct cpu_usage_cpu* cpu, __u64 now, __u64 elapsed) {
+    struct cpu_usage_cpu* sibling;
+    __u64 shared, now_busy;
+    __u32 number = cpu->sibling_plus_1;
+
+    if (number == 0) return 0;
+    number--;
+    sibling = bpf_map_lookup_elem(&cpus, &number);
+    if (!sibling) return 0;
+    now_busy = busy_ns(*(volatile __u64*)&sibling->busy, now);
+    shared = (now_busy - cpu->sibling_busy_ns) & CPU_USAGE_BUSY_MASK;
+    cpu->sibling_busy_ns = now_busy;
+    if (shared <= elapsed) return shared;
+    /* It changed its state a moment after our clock was read. */
+    return shared >> 62 ? 0 : elapsed;
+}
+
+static __always_inline void note_busy(struct cpu_usage_cpu* cpu, __u64 now, bool busy) {
+    if ((cpu->busy & 1) == busy) return;
+    *(volatile __u64*)&cpu->busy = ((busy_ns(cpu->busy, now) - (busy ? now : 0)) << 1) | busy;
+}
+
+/* What the slice weighs, and this CPU's sums of what weights are made from. */
+static __always_inline __u64 weigh(struct cpu_usage_cpu* cpu, const struct cpu_usage_settings* set,
+                                   __u64 elapsed, __u64 cycles, __u64 shared_ns) {
+    __u64 weight = count_cycles ? cycles : elapsed;
+
+    if (shared_ns) {
+        __u64 part = shared_ns == elapsed ? CPU_USAGE_Q20
+                     : elapsed >> 40      ? shared_ns / (elapsed >> 20)
+                                          : (shared_ns << 20) / elapsed;
+        __u64 shared = scale_q20(weight, part);
+
+        cpu->shared += shared;
+        weight += scale_q20(shared, set->shared_q20) - shared;
+    }
+    if (count_cycles && cycles) {
+        /* cycles per ns are GHz */
+        __u64 ghz_q10 = cycles >> 50 ? 0 : (cycles << 10) / elapsed;
+        __u64 ghz2_q20 = ghz_q10 > 10000 ? 0 : ghz_q10 * ghz_q10;
+
+        cpu->squared += scale_q20(cycles, ghz2_q20);
+        if (set->square_q20 || set->cycle_q20 != CPU_USAGE_Q20)
+            weight = scale_q20(weight, set->cycle_q20 + (ghz2_q20 * set->square_q20 >> 20));
+    }
+    return weight;
+}
+
+static __always_inline void charge(struct task_struct* task, bool busy_from_now) {
+    struct cpu_usage_settings* set;
+    struct cpu_usage_value* value;
+    struct cpu_usage_part* part;
+    struct cpu_usage_cpu* cpu;
+    __u64 elapsed, now, shared_ns, cycles = 0;
+    __u32 number = bpf_get_smp_processor_id(), zero = 0, at;
+    struct place place;
+
+    cpu = bpf_map_lookup_elem(&cpus, &number);
+    set = bpf_map_lookup_elem(&settings, &zero);
+    if (!cpu || !set) return;
     now = bpf_ktime_get_ns();
-    elapsed = state->since_ns ? now - state->since_ns : 0;
-    if (count_cycles) cycles = take_cycles(state, now, elapsed);
-    state->since_ns = now;
+    elapsed = cpu->since_ns ? now - cpu->since_ns : 0;
+    shared_ns = take_shared_ns(cpu, now, elapsed);
+    if (count_cycles) cycles = take_cycles(cpu, now, elapsed);
+    cpu->since_ns = now;
+    note_busy(cpu, now, busy_from_now);
     if (elapsed == 0) return; /* counting starts on this CPU */
 
-    slot = slot_of(task);
-    value = bpf_map_lookup_elem(&usage, &slot);
+    place = place_of(task, set->cgroup_level);
+    at = number * CPU_USAGE_SLOTS + place.slot;
+    value = bpf_map_lookup_elem(&usage, &at);
     if (!value) return;
-    value->time_ns += elapsed;
-    value->cycles += cycles;
+    part = &value->parts[place.part == CPU_USAGE_VCPUS ? CPU_USAGE_VCPUS : CPU_USAGE_HELPERS];
+    part->time_ns += elapsed;
+    if (place.slot == CPU_USAGE_SLOT_IDLE) {
+        part->cycles += cycles;
+        part->weight += cycles;
+        return;
+    }
+    part->cycles += cycles;
+    part->weight += weigh(cpu, set, elapsed, cycles, shared_ns);
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempt, struct task_struct* prev) {
-    charge(prev);
+int BPF_PROG(on_switch, bool preempt, struct task_struct* prev, struct task_struct* next) {
+    charge(prev, next->pid != 0);
     return 0;
 }
 
 /* Run by the reader on each CPU (BPF_PROG_TEST_RUN). Never attached. */
 SEC("raw_tp/sched_switch")
 int charge_running(void* context) {
-    charge(bpf_get_current_task_btf());
+    struct task_struct* task = bpf_get_current_task_btf();
+
+    charge(task, task->pid != 0);
     return 0;
 }

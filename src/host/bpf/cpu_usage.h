@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
-/* What the BPF program and its reader share. */
+/* What the BPF program and its reader share: the values of the maps. They may stay pinned while a daemon
+ * is away, so a change of any of them needs another CPU_USAGE_LAYOUT. */
 #ifndef VIRT_POWER_HOST_CPU_USAGE_H
 #define VIRT_POWER_HOST_CPU_USAGE_H
 
-/* Slots of the map `usage`: everything that no domain owns, the idle task,
- * then the domains. */
+#define CPU_USAGE_LAYOUT 1
+
+/* Slots of the map `usage`: everything that no domain owns, the idle task, what domains used that
+ * ended long ago, then the domains. */
 #define CPU_USAGE_SLOT_REST 0
 #define CPU_USAGE_SLOT_IDLE 1
-#define CPU_USAGE_SLOT_DOMAINS 2
+#define CPU_USAGE_SLOT_FORGOTTEN 2
+#define CPU_USAGE_SLOT_DOMAINS 3
 #define CPU_USAGE_MAX_DOMAINS 4096
+#define CPU_USAGE_SLOTS (CPU_USAGE_SLOT_DOMAINS + CPU_USAGE_MAX_DOMAINS)
 
-struct cpu_usage_value {
+/* A domain's vCPUs, and all else that works for it. What no domain owns is in the latter. */
+#define CPU_USAGE_VCPUS 0
+#define CPU_USAGE_HELPERS 1
+#define CPU_USAGE_PARTS 2
+
+struct cpu_usage_part {
     unsigned long long time_ns;
     unsigned long long cycles;
+    unsigned long long weight; /* of cycles, or of nanoseconds where none are counted */
+};
+
+/* Of one slot on one CPU: a cache line. */
+struct cpu_usage_value {
+    struct cpu_usage_part parts[CPU_USAGE_PARTS];
+    unsigned long long pad[2];
 };
 
 /* Who owns a thread group. The start time tells a process from a later one
@@ -24,8 +41,9 @@ struct cpu_usage_owner {
     unsigned int pad;
 };
 
-/* One per CPU: since when its present task runs. */
-struct cpu_usage_state {
+/* One per CPU. */
+struct cpu_usage_cpu {
+    /* since when its present task runs */
     unsigned long long since_ns;
     unsigned long long counter;
     unsigned long long enabled;
@@ -33,6 +51,65 @@ struct cpu_usage_state {
     unsigned long long gaps; /* slices whose cycles were not counted */
     unsigned long long has_counter;
     long long behind_ns; /* the clock less the event's time, at its most */
+    /* sums over all its tasks */
+    unsigned long long shared;  /* cycles or nanoseconds with a busy sibling */
+    unsigned long long squared; /* cycles x GHz^2 */
+    /* Its busy time at time t is (busy >> 1) + (busy & 1 ? t : 0), modulo 2^63: one word, so that the
+     * sibling reads it whole. */
+    unsigned long long busy;
+    unsigned long long sibling_busy_ns; /* the sibling's, at since_ns */
+    unsigned int sibling_plus_1;        /* number of the CPU; 0: none */
+    unsigned int pad[9];
+};
+
+#define CPU_USAGE_BUSY_MASK (~0ULL >> 1)
+#define CPU_USAGE_Q20 (1U << 20)
+
+struct cpu_usage_settings {
+    unsigned int cgroup_level; /* depth of the domains' cgroups; 0 while none is known */
+    /* as struct Weighing, 1 is CPU_USAGE_Q20 */
+    unsigned int shared_q20;
+    unsigned int cycle_q20;
+    unsigned int square_q20;
+    /* of the reader, to tell what it finds pinned */
+    unsigned int layout;
+    unsigned int count_cycles;
+    unsigned long long epoch;
+    unsigned long long start_ns;
+    char boot_id[40];
+};
+
+/* Of the reader: whose slot it is, for one that comes after it. */
+#define CPU_USAGE_FREE 0
+#define CPU_USAGE_RUNNING 1
+#define CPU_USAGE_ENDED 2
+#define CPU_USAGE_CHANGING 3 /* died while it wrote: nothing here can be believed */
+
+#define CPU_USAGE_LABEL_SIZE 304
+
+struct cpu_usage_domain {
+    unsigned int state;
+    unsigned int pid;
+    unsigned long long start_ticks;
+    unsigned long long cgroup_id; /* 0: none */
+    unsigned long long ended_ns;
+    unsigned int label_size;
+    unsigned int pad;
+    char label[CPU_USAGE_LABEL_SIZE];
+};
+
+/* Of the reader: where an energy counter stands. */
+#define CPU_USAGE_MAX_ZONES 512
+
+struct cpu_usage_zone {
+    char name[96]; /* empty: free */
+    char source[24];
+    unsigned long long writing; /* odd: died while it wrote */
+    unsigned long long raw_uj;
+    unsigned long long raw_ns;
+    unsigned long long energy_uj;
+    unsigned long long gaps;
+    unsigned long long moved;
 };
 
 #endif

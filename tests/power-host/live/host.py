@@ -103,7 +103,7 @@ class PluginTest(interfaces.TestCase):
     """A plugin for each test, on the model as after loading."""
 
     longMessage = True
-    config = ""  # host-power.conf
+    config = "[usage]\npin=false\n"  # host-power.conf
 
     def setUp(self):
         super().setUp()

@@ -58,7 +58,7 @@ TEST_F(ProcUsage, counts_from_add_on) {
     host({0, 0});
     busy({100, 100});
     process(7, 50 * s);
-    ASSERT_TRUE(counter_->add(1, {7, 100}));
+    ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     ASSERT_TRUE(counter_->read());
     process(7, 51 * s);
     busy({300, 100});
@@ -74,7 +74,7 @@ TEST_F(ProcUsage, the_rest_is_never_negative_and_never_goes_back) {
     host({0});
     busy({0});
     process(7, 0);
-    ASSERT_TRUE(counter_->add(1, {7, 100}));
+    ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     ASSERT_TRUE(counter_->read());
     busy({100});
     EXPECT_EQ(counter_->read()->rest[0].time_ns, 1 * s);
@@ -87,23 +87,23 @@ TEST_F(ProcUsage, the_rest_is_never_negative_and_never_goes_back) {
 TEST_F(ProcUsage, refuses_a_process_that_is_another_one) {
     host({0});
     process(7, 0, 200);
-    EXPECT_EQ(counter_->add(1, {7, 100}).error().kind, ErrorKind::Gone);
-    EXPECT_EQ(counter_->add(1, {8, 100}).error().kind, ErrorKind::Gone);
+    EXPECT_EQ(counter_->add(1, {7, 100}, "").error().kind, ErrorKind::Gone);
+    EXPECT_EQ(counter_->add(1, {8, 100}, "").error().kind, ErrorKind::Gone);
 }
 
 TEST_F(ProcUsage, a_process_that_ended_keeps_what_it_had_until_it_is_removed_and_stays_out_of_the_rest) {
     host({0});
     busy({0});
     process(7, 0);
-    ASSERT_TRUE(counter_->add(1, {7, 100}));
+    ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     ASSERT_TRUE(counter_->read());
     process(7, 2 * s);
     busy({200});
     ASSERT_TRUE(counter_->read());
     end(7);
     EXPECT_EQ(counter_->read()->owners[1].packages[0].time_ns, 2 * s);
-    EXPECT_EQ(counter_->remove(1)->packages[0].time_ns, 2 * s);
-    EXPECT_FALSE(counter_->remove(1));
+    EXPECT_EQ(counter_->end(1, 0)->packages[0].time_ns, 2 * s);
+    EXPECT_FALSE(counter_->end(1, 0));
     EXPECT_EQ(counter_->read()->rest[0].time_ns, 0U);
 }
 
@@ -111,7 +111,7 @@ TEST_F(ProcUsage, a_later_process_with_the_same_pid_adds_nothing) {
     host({0});
     busy({0});
     process(7, 0, 100);
-    ASSERT_TRUE(counter_->add(1, {7, 100}));
+    ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     process(7, 9 * s, 300);
     EXPECT_EQ(counter_->read()->owners[1].packages[0].time_ns, 0U);
 }
@@ -122,7 +122,7 @@ TEST_F(ProcUsage, divides_by_where_the_threads_ran) {
     process(7, 0);
     thread(7, 7, 0, 0);
     thread(7, 8, 10, 1);
-    ASSERT_TRUE(counter_->add(1, {7, 100}));
+    ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     process(7, 4 * s);
     thread(7, 7, 100, 0);
     thread(7, 8, 310, 1);

@@ -20,18 +20,19 @@ using testing::HasSubstr;
 class FakeCounter : public UsageCounter {
 public:
     [[nodiscard]] UsageSource source() const override { return UsageSource::Bpf; }
-    [[nodiscard]] Status add(OwnerId owner, const Process& process) override {
+    [[nodiscard]] Status add(OwnerId owner, const Process& process, std::string_view /*label*/) override {
         if (process.pid == 13) return Error{ErrorKind::Gone, 0, "gone"};
         owners[owner] = 0;
         return ok();
     }
-    std::optional<OwnerUsage> remove(OwnerId owner) override {
+    std::optional<OwnerUsage> end(OwnerId owner, uint64_t /*now_ns*/) override {
         auto found = owners.find(owner);
         if (found == owners.end()) return std::nullopt;
         OwnerUsage usage{{{found->second, std::nullopt}}, UsageSource::Bpf};
         owners.erase(found);
         return usage;
     }
+    void forget(OwnerId owner) override { forgotten.push_back(owner); }
     [[nodiscard]] Result<UsageReading> read() override {
         reads++;
         if (throws) throw std::runtime_error("out of memory");
@@ -50,6 +51,7 @@ public:
     }
 
     std::map<OwnerId, uint64_t> owners;
+    std::vector<OwnerId> forgotten;
     std::atomic<int> reads = 0;
     std::atomic<int> held_up = 0;  ///< so many readings
     std::function<void()> hold_up;

@@ -19,6 +19,7 @@ import uuid
 from lab.supervisor import Handle, SupervisorError
 
 SOCKET_PATH_MAX = 107
+BPF_FS = "/sys/fs/bpf"
 READY_S = 60
 VIRSH_S = 60
 
@@ -109,6 +110,20 @@ class Daemon:
         self._write("qemu.conf", {"stdio_handler": "file", "security_driver": "none", "namespaces": [],
                                   **(qemu_settings or {})})
         self._check_paths()
+        self.bpf_fs = None
+        self.bpf_fs = self._own_bpf_fs()
+
+    def _own_bpf_fs(self):
+        """Where the machine has one, this daemon finds an empty one in its place: nothing is left behind on the machine."""
+        if not os.path.isdir(BPF_FS):
+            return None
+        path = f"{self.dir}/bpf"
+        try:
+            self.lab.supervisor.call("bpf_fs", path=path)
+        except SupervisorError:
+            self.write_power_conf({})
+            return None
+        return path
 
     def _check_paths(self):
         """Else a guest fails to start with a message that helps nobody."""
@@ -145,6 +160,8 @@ class Daemon:
 
     def write_power_conf(self, groups):
         """host-power.conf from {group: {key: value}}; takes effect at the next start."""
+        if not self.bpf_fs:
+            groups = {**groups, "usage": {"pin": "false", **groups.get("usage", {})}}
         with open(f"{self.conf}/host-power.conf", "w", encoding="utf-8") as file:
             for group, keys in groups.items():
                 file.write(f"[{group}]\n")
@@ -166,6 +183,8 @@ class Daemon:
         if self.network:
             argv = ["nsenter", f"--net={self.network}", "--", *argv]
         binds = [(f"{self.dir}/{name}", f"{self.lab.prefix}/{name}") for name in ("etc", "var")]
+        if self.bpf_fs:
+            binds.append((self.bpf_fs, BPF_FS))
         self.pid = self.lab.supervisor.call("start", argv=argv, env=self.env, binds=binds,
                                             log=f"{self.dir}/output")["pid"]
         self._wait_ready()

@@ -38,6 +38,11 @@ def bind_mount(source, target):
            f"mount --bind {source} {target}")
 
 
+def mount_bpf(target):
+    """A BPF file system of its own, empty."""
+    _check(_libc.mount(b"bpf", os.fsencode(target), b"bpf", ctypes.c_ulong(0), b"mode=0700"), f"mount -t bpf {target}")
+
+
 def _first_closed(path):
     """The uppermost directory on the way to path that others may not pass, or None."""
     at = "/"

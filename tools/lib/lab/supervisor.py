@@ -37,6 +37,7 @@ class Supervisor:
         self.started = {}  # pid -> Popen
         self.ended = {}    # pid -> exit status
         self.guest_names = set()
+        self.bpf_mounts = []
         self.detached = False
         self.stop = False
         self.had_machine_group = {m for m in kernel.cgroup_mounts() if os.path.isdir(f"{m}/machine")}
@@ -131,6 +132,15 @@ class Supervisor:
             kernel.unmount(point)
         return leaked[0] if leaked else None
 
+    def do_bpf_fs(self, path):
+        """Mounts one there, in a mount namespace of this process's own: what is pinned there goes with it."""
+        if not self.bpf_mounts:
+            kernel.unshare_mounts()
+        os.mkdir(path)
+        kernel.mount_bpf(path)
+        self.bpf_mounts.append(path)
+        return {}
+
     def do_signal(self, pid, number):
         if pid in self.started:  # else the number may be another process's by now
             self._kill(pid, number)
@@ -214,6 +224,8 @@ class Supervisor:
                 self._kill(pid, signal.SIGKILL)
             self._wait_until(lambda: not kernel.descendants(me), 0.2)
         self._remove_groups()
+        for path in self.bpf_mounts:
+            kernel.unmount(path)
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def _groups(self):

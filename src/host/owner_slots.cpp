@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "owner_slots.hpp"
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "kernel_file.hpp"
+
+namespace virt_power {
+namespace {
+
+cpu_usage_owner owner_of(uint32_t slot, const Process& process) {
+    cpu_usage_owner owner{};
+    owner.start_ns_min = process.start_ticks * tick_ns();
+    owner.start_ns_end = owner.start_ns_min + tick_ns();
+    owner.slot = slot;
+    return owner;
+}
+
+void add(cpu_usage_value& to, const cpu_usage_value& from) {
+    for (int n = 0; n < CPU_USAGE_PARTS; n++) {
+        to.parts[n].time_ns += from.parts[n].time_ns;
+        to.parts[n].cycles += from.parts[n].cycles;
+        to.parts[n].weight += from.parts[n].weight;
+    }
+}
+
+}  // namespace
+
+OwnerSlots::OwnerSlots(std::shared_ptr<UsageMaps> maps) : maps_(std::move(maps)) {
+    for (uint32_t slot = CPU_USAGE_SLOTS; slot > CPU_USAGE_SLOT_DOMAINS; slot--)
+        if (maps_->domain(slot - 1).state == CPU_USAGE_FREE) free_.push_back(slot - 1);
+}
+
+/// Removes what a daemon left there that ended between two writes.
+template <typename Key, typename Value, typename Keep>
+void OwnerSlots::sweep(int map, Keep keep) {
+    std::vector<Key> stale;
+    Key key{};
+    for (int more = bpf_map_get_next_key(map, nullptr, &key); more == 0;
+         more = bpf_map_get_next_key(map, &key, &key)) {
+        Value value{};
+        if (bpf_map_lookup_elem(map, &key, &value) != 0 || !keep(key, value)) stale.push_back(key);
+    }
+    for (const Key& gone : stale) (void)bpf_map_delete_elem(map, &gone);
+}
+
+std::vector<OwnedSlot> OwnerSlots::recover() {
+    auto running = [&](uint32_t slot) -> const cpu_usage_domain* {
+        if (slot < CPU_USAGE_SLOT_DOMAINS || slot >= CPU_USAGE_SLOTS) return nullptr;
+        const cpu_usage_domain& domain = maps_->domain(slot);
+        return domain.state == CPU_USAGE_RUNNING ? &domain : nullptr;
+    };
+    sweep<uint32_t, cpu_usage_owner>(maps_->owners(), [&](uint32_t tgid, const cpu_usage_owner& owner) {
+        const cpu_usage_domain* domain = running(owner.slot);
+        return domain && domain->pid == tgid;
+    });
+    sweep<uint64_t, uint32_t>(maps_->cgroup_owners(), [&](uint64_t id, uint32_t slot) {
+        const cpu_usage_domain* domain = running(slot);
+        return domain && domain->cgroup_id == id;
+    });
+    std::vector<OwnedSlot> found;
+    for (uint32_t slot = CPU_USAGE_SLOT_DOMAINS; slot < CPU_USAGE_SLOTS; slot++) {
+        const cpu_usage_domain& domain = maps_->domain(slot);
+        if (domain.state == CPU_USAGE_FREE) continue;
+        OwnedSlot& owned = found.emplace_back();
+        owned.slot = slot;
+        owned.process = {static_cast<pid_t>(domain.pid), domain.start_ticks};
+        owned.label.assign(domain.label, domain.label_size);
+        owned.cgroup_id = domain.cgroup_id;
+        if (domain.state == CPU_USAGE_ENDED) owned.ended_ns = domain.ended_ns;
+        if (!owned.ended_ns) (void)own(slot, owned.process);
+    }
+    return found;
+}
+
+Status OwnerSlots::own(uint32_t slot, const Process& process) {
+    cpu_usage_owner owner = owner_of(slot, process);
+    auto tgid = static_cast<uint32_t>(process.pid);
+    if (bpf_map_update_elem(maps_->owners(), &tgid, &owner, BPF_ANY) == 0) return ok();
+    return system_error(errno, "write to", "BPF map owners");
+}
+
+Result<uint32_t> OwnerSlots::take(const Process& process, std::string_view label) {
+    if (free_.empty())
+        return Error{ErrorKind::Transient, ENOSPC,
+                     fmt::format("no room for more than {} domains", CPU_USAGE_MAX_DOMAINS)};
+    uint32_t slot = free_.back();
+    cpu_usage_domain& domain = maps_->domain(slot);
+    store_last(domain.state, unsigned{CPU_USAGE_CHANGING});
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) maps_->value(cpu, slot) = {};
+    domain.pid = static_cast<uint32_t>(process.pid);
+    domain.start_ticks = process.start_ticks;
+    domain.cgroup_id = 0;
+    domain.ended_ns = 0;
+    domain.label_size = static_cast<uint32_t>(std::min<size_t>(label.size(), CPU_USAGE_LABEL_SIZE));
+    std::memcpy(domain.label, label.data(), domain.label_size);
+    store_last(domain.state, unsigned{CPU_USAGE_RUNNING});
+    if (Status owned = own(slot, process); !owned) {
+        store_last(domain.state, unsigned{CPU_USAGE_FREE});
+        return owned.error();
+    }
+    free_.pop_back();
+    return slot;
+}
+
+bool OwnerSlots::set_cgroup(uint32_t slot, uint64_t cgroup_id) {
+    cpu_usage_domain& domain = maps_->domain(slot);
+    if (domain.cgroup_id != 0) (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
+    domain.cgroup_id = cgroup_id;
+    return cgroup_id == 0 ||
+           bpf_map_update_elem(maps_->cgroup_owners(), &domain.cgroup_id, &slot, BPF_ANY) == 0;
+}
+
+void OwnerSlots::disown(const cpu_usage_domain& domain) {
+    uint32_t tgid = domain.pid;
+    (void)bpf_map_delete_elem(maps_->owners(), &tgid);
+    if (domain.cgroup_id != 0) (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
+}
+
+void OwnerSlots::end(uint32_t slot, uint64_t now_ns) {
+    cpu_usage_domain& domain = maps_->domain(slot);
+    disown(domain);
+    domain.ended_ns = now_ns;
+    store_last(domain.state, unsigned{CPU_USAGE_ENDED});
+}
+
+void OwnerSlots::forget(uint32_t slot) {
+    cpu_usage_domain& domain = maps_->domain(slot);
+    store_last(domain.state, unsigned{CPU_USAGE_CHANGING});
+    for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
+        add(maps_->value(cpu, CPU_USAGE_SLOT_FORGOTTEN), maps_->value(cpu, slot));
+        maps_->value(cpu, slot) = {};
+    }
+    store_last(domain.state, unsigned{CPU_USAGE_FREE});
+    free_.push_back(slot);
+}
+
+}  // namespace virt_power

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Two CPUs that are told to be hyperthreads of one core: what is counted does not depend on whether they are.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "fake_root.hpp"
+#include "kernel_file.hpp"
+#include "spinner.hpp"
+#include "usage_counter_bpf.hpp"
+
+namespace virt_power {
+namespace {
+
+class Siblings : public testing::Test {
+protected:
+    void SetUp() override {
+        root_.cpus("0-1", {0, 0});
+        for (const char* cpu : {"cpu0", "cpu1"})
+            root_.file(std::string("sys/devices/system/cpu/") + cpu + "/topology/thread_siblings_list",
+                       "0-1");
+        topology_.emplace(root_.path());
+        ASSERT_TRUE(topology_->refresh());
+        if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "this machine has one CPU";
+        BpfOptions options;
+        options.cycles.reset();
+        auto made = make_bpf_usage_counter(*topology_, options);
+        if (!made) GTEST_SKIP() << made.error().message;
+        counter_ = std::move(made->counter);
+        counter_->weigh({600, 1000, 0, true});
+    }
+
+    struct Figures {
+        double time_ns, weight;          ///< of the spinner
+        double all_time_ns, all_weight;  ///< of everything that ran
+        double shared_ns;
+        double beside_ns;  ///< busy time of the other CPU, by the kernel's own account
+    };
+    Figures figures() {
+        UsageReading reading = *counter_->read();
+        const Usage& usage = reading.owners.at(1).packages.at(0);
+        const Usage& rest = reading.rest.at(0);
+        auto busy = *parse_proc_stat(*read_kernel_file("/proc/stat", 1 << 20));
+        auto d = [](uint64_t value) { return static_cast<double>(value); };
+        return {d(usage.time_ns),
+                d(*usage.weight),
+                d(usage.time_ns + rest.time_ns),
+                d(*usage.weight + *rest.weight),
+                d(reading.shared.at(0)),
+                d(busy.at(1).second)};
+    }
+    /// Whatever else this machine does meanwhile.
+    static void expect_to_add_up(const Figures& before, const Figures& after) {
+        double lighter = (after.all_time_ns - before.all_time_ns) - (after.all_weight - before.all_weight);
+        double shared = after.shared_ns - before.shared_ns;
+        EXPECT_GT(shared, 0);
+        EXPECT_NEAR(lighter, 0.4 * shared, 0.001 * shared + 1e5);
+    }
+    /// The other CPU's busy time is as good as shared, as the spinner's CPU is always busy.
+    static void expect_the_share(const Figures& before, const Figures& after, double seconds) {
+        double share = std::min(1.0, (after.beside_ns - before.beside_ns) / 1e9 / seconds);
+        double ratio = (after.weight - before.weight) / (after.time_ns - before.time_ns);
+        EXPECT_GT(after.time_ns - before.time_ns, 1e8);
+        EXPECT_NEAR(ratio, 1 - 0.4 * share, 0.06);
+        expect_to_add_up(before, after);
+    }
+    void measure(const std::function<void()>& meanwhile) {
+        Spinner spinner(1, 0);
+        ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
+        sleep_ms(100);
+        auto begin = std::chrono::steady_clock::now();
+        Figures before = figures();
+        meanwhile();
+        Figures after = figures();
+        std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+        expect_the_share(before, after, took.count());
+    }
+
+    FakeRoot root_;
+    std::optional<CpuTopology> topology_;
+    std::unique_ptr<UsageCounter> counter_;
+};
+
+TEST_F(Siblings, time_beside_a_busy_sibling_weighs_what_it_is_told_to) {
+    Spinner beside(1, 1);
+    measure([] { sleep_ms(1000); });
+}
+
+TEST_F(Siblings, time_beside_an_idle_sibling_weighs_all_of_it) {
+    measure([] { sleep_ms(1000); });
+}
+
+TEST_F(Siblings, a_sibling_that_is_busy_now_and_then_is_seen_within_one_slice) {
+    measure([] {
+        for (int n = 0; n < 10; n++) {
+            Spinner beside(1, 1);
+            sleep_ms(50);
+            beside.end();
+            sleep_ms(50);
+        }
+    });
+}
+
+}  // namespace
+}  // namespace virt_power
