@@ -68,7 +68,7 @@ T guarded(HostPower* power, T failed, Function function) noexcept {
 
 /// The counter that was asked for; the fallback where that cannot be had, with no memory for zones.
 BpfCounting make_counter(const Config& config, bool privileged, const std::filesystem::path& state_dir,
-                      const CpuTopology& topology, const Log& log) {
+                         const CpuTopology& topology, const Log& log) {
     std::string reason = "host-power.conf says so";
     if (config.counter != CounterChoice::Proc) {
         reason = "a session daemon loads no BPF";
@@ -247,9 +247,9 @@ int emit_domain(const HostPowerSnapshot* snapshot, const unsigned char* uuid, Ho
                 void* opaque) {
     if (!snapshot || !snapshot->snapshot || !uuid || !emit) return 0;
     return guarded(nullptr, -1, [&] {
-        auto found = snapshot->snapshot->domains.find(to_uuid(uuid));
-        if (found == snapshot->snapshot->domains.end()) return 0;
-        return encode_domain(found->second, to_sink(emit, opaque)) ? 0 : -1;
+        const DomainUsage* found = find_domain(snapshot->snapshot->domains, to_uuid(uuid));
+        if (!found) return 0;
+        return encode_domain(*found, to_sink(emit, opaque)) ? 0 : -1;
     });
 }
 

@@ -26,7 +26,7 @@ struct Snapshot {
     bool valid = false;  ///< false: the pass could not read; nothing else is set
     HostReading host;    ///< without departed domains: who sees them is decided per call
     std::vector<DepartedDomain> departed;
-    std::map<Uuid, DomainUsage> domains;
+    DomainUsages domains;
 
     [[nodiscard]] bool any_counted() const;
 };

@@ -113,6 +113,12 @@ void UsageKeeper::forget_locked() {
     for (OwnerId owner : registry_.forget(now_ns_())) counter_->forget(owner);
 }
 
+const DomainUsage* find_domain(const DomainUsages& domains, const Uuid& uuid) {
+    auto found = std::lower_bound(domains.begin(), domains.end(), uuid,
+                                  [](const auto& entry, const Uuid& wanted) { return entry.first < wanted; });
+    return found == domains.end() || found->first != uuid ? nullptr : &found->second;
+}
+
 Result<UsageSnapshot> UsageKeeper::read() {
     std::lock_guard lock(mutex_);
     // A mask that cannot be read leaves the CPUs as they were.
@@ -132,11 +138,16 @@ Result<UsageSnapshot> UsageKeeper::read() {
     host.departed_totals =
         registry_.departed_totals(packages, reading->rest.empty() ? Usage{} : reading->rest.front());
     std::vector<Usage> vms = host.departed_totals;
+    snapshot.domains.reserve(registry_.running().size());
     for (const auto& [uuid, domain] : registry_.running()) {
         auto used = reading->owners.find(domain.owner);
         if (used == reading->owners.end()) continue;
         add_usage(vms, used->second.packages);
-        snapshot.domains.emplace(uuid, domain_usage(uuid, domain, used->second, host.usage_source));
+        DomainUsage& usage = snapshot.domains.emplace_back(uuid, DomainUsage{}).second;
+        usage.instance = domain.process.instance();
+        usage.packages = std::move(used->second.packages);
+        usage.helpers = std::move(used->second.helpers);
+        if (used->second.source != host.usage_source) usage.usage_source = used->second.source;
     }
     host.vm_count = static_cast<uint32_t>(snapshot.domains.size());
     for (size_t n = 0; n < packages; n++) {

@@ -10,6 +10,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "clock.hpp"
 #include "cpu_topology.hpp"
@@ -18,11 +20,18 @@
 
 namespace virt_power {
 
+/// What running domains used, by UUID in order. Name and UUID within DomainUsage stay empty: the record of a
+/// domain has them, and this is made for each domain and pass.
+using DomainUsages = std::vector<std::pair<Uuid, DomainUsage>>;
+
+/// Null for a domain that is not there.
+const DomainUsage* find_domain(const DomainUsages& domains, const Uuid& uuid);
+
 /// One pass over the usage counters, without zones.
 struct UsageSnapshot {
     HostReading host;  ///< its zones are empty
     std::vector<DepartedDomain> departed;
-    std::map<Uuid, DomainUsage> domains;
+    DomainUsages domains;
 };
 
 /// Threads: any. Its lock is held over short system calls only.

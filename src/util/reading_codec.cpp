@@ -104,12 +104,52 @@ bool encode_host(const HostReading& host, const ParamSink& sink) {
     return out.finished();
 }
 
+namespace {
+
+/// Made once: a host has many domains.
+struct UsageNames {
+    explicit UsageNames(std::string_view prefix)
+        : time(fmt::format("{}time", prefix)),
+          cycles(fmt::format("{}cycles", prefix)),
+          weight(fmt::format("{}weight", prefix)) {}
+    std::string time, cycles, weight;
+};
+
+struct PackageNames {
+    explicit PackageNames(size_t n)
+        : all(fmt::format("energy.package.{}.", n)), helper(fmt::format("energy.package.{}.helper.", n)) {}
+    UsageNames all, helper;
+};
+
+/// Of the first packages; hosts with more are rare.
+const std::vector<PackageNames>& package_names() {
+    static const std::vector<PackageNames> names = [] {
+        constexpr size_t count = 8;
+        std::vector<PackageNames> made;
+        for (size_t n = 0; n < count; n++) made.emplace_back(n);
+        return made;
+    }();
+    return names;
+}
+
+bool put_named(const ParamSink& sink, const UsageNames& names, const Usage& usage) {
+    return sink(names.time, usage.time_ns) && (!usage.cycles || sink(names.cycles, *usage.cycles)) &&
+           (!usage.weight || sink(names.weight, *usage.weight));
+}
+
+}  // namespace
+
 bool encode_domain(const DomainUsage& domain, const ParamSink& sink) {
-    Emitter out(sink);
-    out.put(domain.instance, "energy.instance");
-    if (domain.usage_source) out.put(usage_source_name(*domain.usage_source), "energy.usage");
-    put_usages(out, "energy.", domain.packages, domain.helpers);
-    return out.finished();
+    if (!sink("energy.instance", domain.instance)) return false;
+    if (domain.usage_source && !sink("energy.usage", usage_source_name(*domain.usage_source))) return false;
+    const std::vector<PackageNames>& known = package_names();
+    for (size_t n = 0; n < domain.packages.size(); n++) {
+        std::optional<PackageNames> made;
+        const PackageNames& names = n < known.size() ? known[n] : made.emplace(n);
+        if (!put_named(sink, names.all, domain.packages[n])) return false;
+        if (n < domain.helpers.size() && !put_named(sink, names.helper, domain.helpers[n])) return false;
+    }
+    return true;
 }
 
 }  // namespace virt_power
