@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -369,6 +370,12 @@ Status check_pid_namespace(const std::filesystem::path& root) {
                  "this daemon is in a PID namespace of its own, where pids are not the kernel's"};
 }
 
+/// Without it the program is attached to nothing, and libbpf's own message says little.
+Status check_btf(const std::filesystem::path& root) {
+    if (::access((root / "sys/kernel/btf/vmlinux").c_str(), R_OK) == 0) return ok();
+    return Error{ErrorKind::Unsupported, errno, "this kernel has no BTF (/sys/kernel/btf/vmlinux)"};
+}
+
 }  // namespace
 
 bool kvm_mediates_pmu(const std::filesystem::path& root) {
@@ -382,6 +389,7 @@ bool kvm_mediates_pmu(const std::filesystem::path& root) {
 
 Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options) {
     if (Status initial = check_pid_namespace(options.root); !initial) return initial.error();
+    if (Status btf = check_btf(options.root); !btf) return btf.error();
     std::optional<CycleEvents> events;
     if (options.cycles && !kvm_mediates_pmu(options.root))
         events = CycleEvents::probe(PerfSystem::kernel(), *options.cycles, topology.online_cpus());

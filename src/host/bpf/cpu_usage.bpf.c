@@ -155,7 +155,8 @@ static __always_inline struct place place_of(struct task_struct* task, int cgrou
             return place;
         }
     }
-    if (kernel) {
+    /* By name only where no domain has a cgroup: a name does not tell a pid that is used again. */
+    if (kernel && cgroup_level == 0) {
         tgid = vhost_of(task);
         owner = tgid ? bpf_map_lookup_elem(&owners, &tgid) : 0;
         if (owner) place.slot = owner->slot;

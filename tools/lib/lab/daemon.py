@@ -89,11 +89,13 @@ class Daemon:
     """One daemon; may be killed and started again under its guests."""
 
     def __init__(self, lab, program="libvirtd", plugin_dir=None, settings=None, qemu_settings=None,
-                 label="d", tls=None, network=None):
+                 label="d", tls=None, network=None, binds=(), wrapper=()):
         self.lab = lab
         self.program = program
         self.plugin_dir = plugin_dir
         self.tls = tls
+        self.binds = list(binds)  # [source, target] that it finds besides
+        self.wrapper = list(wrapper)  # a command that runs it
         self.network = network  # a namespace's file; the run's own without
         self.pid = None
         self.dir = f"{lab.dir}/{label}"
@@ -185,6 +187,8 @@ class Daemon:
         binds = [(f"{self.dir}/{name}", f"{self.lab.prefix}/{name}") for name in ("etc", "var")]
         if self.bpf_fs:
             binds.append((self.bpf_fs, BPF_FS))
+        binds += self.binds
+        argv = [*self.wrapper, *argv]
         self.pid = self.lab.supervisor.call("start", argv=argv, env=self.env, binds=binds,
                                             log=f"{self.dir}/output")["pid"]
         self._wait_ready()

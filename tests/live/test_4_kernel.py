@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a kernel or a container lacks: the daemon falls back, says so once, and goes on."""
+
+import os
+import tempfile
+import unittest
+
+from lab.guest import SPIN_ONE
+from live import LiveTest, Run, Sample, cpu_with_bpf, new_daemon
+
+
+class Lacking(LiveTest):
+    """Each test starts a daemon of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        if why_not := cpu_with_bpf():
+            raise unittest.SkipTest(why_not)
+        cls.guests = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def start(self, **keywords):
+        self.daemon = type(self).daemon = new_daemon(**keywords).start()
+        self.addCleanup(self.daemon.stop)
+
+    def empty(self):
+        return tempfile.mkdtemp(prefix="empty-", dir=Run.lab.dir)
+
+    def log_lines(self, text):
+        return [line for line in self.daemon.logs().splitlines() if text in line]
+
+    def check(self, usage, said):
+        """Counted in that way, and one line says why."""
+        guest = self.own_guest("works", SPIN_ONE)
+        first, second = Sample(self.daemon), Sample(self.daemon)
+        self.assertEqual(usage, second.first["energy.host.usage"])
+        self.assertGreater(second.domain(guest.uuid), 0)
+        self.assertGreaterEqual(second.domain(guest.uuid), first.domain(guest.uuid))
+        self.assertEqual(1, len(self.log_lines(said)), self.daemon.logs())
+
+    def test_without_btf_cpu_use_is_counted_from_proc(self):
+        self.start(binds=[(self.empty(), "/sys/kernel/btf")])
+        self.check("proc", "this kernel has no BTF")
+
+    def test_in_a_pid_namespace_of_its_own_cpu_use_is_counted_from_proc(self):
+        # Its first process is a shell, which takes up orphans as a container's does.
+        self.start(wrapper=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL",
+                            "sh", "-c", '"$@"; exit $?', "sh"])
+        self.check("proc", "in a PID namespace of its own")
+
+    def test_without_a_bpf_file_system_counting_ends_with_the_daemon(self):
+        self.start(binds=[(self.empty(), "/sys/fs/bpf")])
+        self.check("bpf", "no BPF file system is mounted at /sys/fs/bpf")
+
+    def test_a_directory_of_pins_that_others_may_enter_is_not_used(self):
+        self.start()
+        if not self.daemon.bpf_fs:
+            self.skipTest("this machine mounts no BPF file system")
+        self.daemon.stop()
+        pins = f"/proc/{Run.lab.supervisor.process.pid}/root{self.daemon.bpf_fs}/virt-power"
+        os.chmod(pins, 0o755)
+        self.daemon.start()
+        self.check("bpf", "is open to others")
