@@ -25,6 +25,7 @@ enum class StaticPolicy {
     Separate,      ///< a row of its own
     Even,          ///< the same for each domain
     Proportional,  ///< by the domains' use
+    Allocation,    ///< by what the domains were given: vCPUs, of dram memory
 };
 
 /// What use was measured in.
@@ -81,6 +82,10 @@ struct Row {
     std::optional<double> cpu_share;     ///< 0 to 1, of all CPUs of the host, as virt-top's %CPU
     std::optional<uint64_t> cpu_time_ns;
     std::optional<uint64_t> cycles;
+    /// The part of cpu_time_ns that was no vCPU's (DomainUsage::helpers), of a domain where it is known.
+    std::optional<uint64_t> helper_time_ns = std::nullopt;
+    /// The part of energy_uj for that use; nothing of static power is in it. What is left is the guest's.
+    std::optional<uint64_t> helper_energy_uj = std::nullopt;
     std::vector<ZoneEnergy> zones;  ///< one per counted zone, in their order; empty without energy
 
     bool operator==(const Row&) const = default;
@@ -96,6 +101,7 @@ struct Interval {
     int64_t end_wall_ns = 0;   ///< client's CLOCK_REALTIME; the start is end - duration
     uint64_t duration_ns = 0;  ///< by the host's CLOCK_BOOTTIME where it is known
     std::optional<Basis> basis;
+    bool weighed = false;  ///< energy was divided by Usage::weight, not by the basis as it is
     Model model = Model::HostShare;
     StaticPolicy static_policy = StaticPolicy::Separate;
     bool idle_included = true;  ///< static power is not known, hence inside the shares

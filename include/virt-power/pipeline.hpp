@@ -41,6 +41,9 @@ struct LibvirtOptions {
     std::string uri;                           ///< empty: LIBVIRT_DEFAULT_URI or libvirt's own choice
     std::chrono::milliseconds timeout{10000};  ///< for one sample, connecting included
     bool read_only = false;                    ///< never ask for more; else read-only where that suffices
+    /// Fill DomainSample::vcpus and memory_kib: one further call at the first sample, for a domain that is
+    /// new, and each minute.
+    bool allocations = false;
 };
 
 /// A host over libvirt's RPC: one call a sample. A call that does not come

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "virt-power/reading.hpp"
+
 namespace virt_power {
 
 __extension__ using Uint128 = unsigned __int128;
@@ -20,6 +22,11 @@ constexpr uint64_t add_capped(uint64_t a, uint64_t b) {
 
 /// a - b, at least 0.
 constexpr uint64_t subtract_clamped(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+/// Weights are of cycles, or of nanoseconds where there are none: may these two be compared?
+inline bool is_one_unit(const Usage& before, const Usage& now) {
+    return before.cycles.has_value() == now.cycles.has_value();
+}
 
 /// What `power_uw` microwatts make of `duration_ns`, in microjoules, rounded down.
 constexpr uint64_t energy_of(uint64_t power_uw, uint64_t duration_ns) {

@@ -25,10 +25,12 @@ struct Attributor::State {
     CpuOnly cpu_only;
     bool told_empty = false;
     bool told_zones = false;
+    bool told_hidden = false, told_unknown = false;  ///< why static power is not divided by allocation
     std::set<std::string, std::less<>> told_excess;  ///< zones
 
     void tell_if_empty(const Sample& sample, std::vector<std::string>& notices);
     void tell_unknown_zones(const std::vector<ZoneInterval>& seen, std::vector<std::string>& notices);
+    void tell_allocations(const Allocations& allocations, std::vector<std::string>& notices);
     void tell_static_excess(const Interval& interval, std::vector<std::string>& notices);
     Attributed add_reading(const Sample& sample, const HostReading& reading);
     Attributed add_forward(const Sample& sample, const HostReading& reading, const HostUses& uses);
@@ -68,6 +70,16 @@ void Attributor::State::tell_unknown_zones(const std::vector<ZoneInterval>& seen
     }
 }
 
+/// Each cause once, however long it lasts.
+void Attributor::State::tell_allocations(const Allocations& allocations, std::vector<std::string>& notices) {
+    auto tell = [&notices](const std::string& why, bool& told) {
+        if (why.empty() || std::exchange(told, true)) return;
+        notices.push_back("static power is not divided by allocation but a row of its own: " + why);
+    };
+    tell(allocations.hidden, told_hidden);
+    tell(allocations.unknown, told_unknown);
+}
+
 /// Then the domains are charged nothing, whatever they do.
 void Attributor::State::tell_static_excess(const Interval& interval, std::vector<std::string>& notices) {
     for (const ZoneInterval& zone : interval.zones) {
@@ -102,8 +114,9 @@ Attributed Attributor::State::add_forward(const Sample& sample, const HostReadin
     if (!energy_wanted)
         for (ZoneInterval& zone : zone_uses.zones) zone.counted = false;
     if (energy_wanted && zone_uses.any_counted) tell_unknown_zones(zone_uses.zones, result.notices);
-    result.interval =
-        IntervalBuilder(options, sample, reading, uses, domain_uses).build(std::move(zone_uses.zones));
+    IntervalBuilder builder(options, sample, reading, uses, domain_uses);
+    result.interval = builder.build(std::move(zone_uses.zones));
+    tell_allocations(builder.allocations(), result.notices);
     tell_static_excess(*result.interval, result.notices);
     return result;
 }

@@ -35,18 +35,34 @@ void deal_by_use(ZoneParts& parts, uint64_t energy, uint64_t total, const Weight
     for (size_t row = 0; row < parts.vms.size(); ++row) parts.vms[row] += divider.next(weights.vm(row));
 }
 
+/// False if there is nobody to deal it to.
+bool deal_by(ZoneParts& parts, uint64_t energy, const std::vector<uint64_t>& counts) {
+    uint64_t total = 0;
+    for (uint64_t count : counts) total = add_capped(total, count);
+    if (total == 0) return false;
+    Divider divider(energy, total);
+    for (size_t row = 0; row < parts.vms.size(); ++row) parts.vms[row] += divider.next(counts[row]);
+    return true;
+}
+
 void deal_static(ZoneParts& parts, uint64_t energy, const Participants& who, const Weights& weights,
-                 StaticPolicy policy) {
-    uint64_t running = 0;
-    for (uint64_t count : who.running) running = add_capped(running, count);
-    if (policy == StaticPolicy::Even && running != 0) {
-        Divider divider(energy, running);
-        for (size_t row = 0; row < parts.vms.size(); ++row) parts.vms[row] += divider.next(who.running[row]);
-    } else if (policy == StaticPolicy::Proportional && weights.vms() != 0) {
-        deal_by_use(parts, energy, weights.vms(), weights);
-    } else {
-        parts.static_power = energy;
+                 StaticPolicy policy, bool is_memory) {
+    bool dealt = false;
+    switch (policy) {
+        case StaticPolicy::Separate:
+            break;
+        case StaticPolicy::Even:
+            dealt = deal_by(parts, energy, who.running);
+            break;
+        case StaticPolicy::Proportional:
+            dealt = weights.vms() != 0;
+            deal_by_use(parts, energy, weights.vms(), weights);
+            break;
+        case StaticPolicy::Allocation:
+            dealt = deal_by(parts, energy, is_memory ? who.memory_kib : who.vcpus);
+            break;
     }
+    if (!dealt) parts.static_power = energy;
 }
 
 }  // namespace
@@ -60,9 +76,10 @@ ZoneParts divide_zone(const ZoneToDivide& zone, const Participants& who, Model m
     uint64_t moving = zone.energy_uj - fixed;
     uint64_t total = model == Model::VmShare ? weights.vms() : add_capped(weights.vms(), weights.host_rest());
     deal_by_use(parts, moving, total, weights);
+    parts.by_use = parts.vms;
     parts.host = moving;
     for (uint64_t part : parts.vms) parts.host -= part;
-    if (fixed != 0) deal_static(parts, fixed, who, weights, policy);
+    if (fixed != 0) deal_static(parts, fixed, who, weights, policy, zone.is_memory);
     return parts;
 }
 

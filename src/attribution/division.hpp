@@ -21,6 +21,8 @@ struct Participants {
     std::vector<uint64_t> vm_use;
     std::vector<uint64_t> running;    ///< how many running domains each row stands for
     std::vector<uint64_t> host_rest;  ///< use of the rest of the host, per package
+    /// What each row was given, for StaticPolicy::Allocation; empty where that is not known.
+    std::vector<uint64_t> vcpus, memory_kib;
 
     [[nodiscard]] size_t vm_rows() const { return running.size(); }
 };
@@ -29,11 +31,13 @@ struct ZoneToDivide {
     uint64_t energy_uj = 0;
     std::optional<uint32_t> package;    ///< absent: the whole host
     std::optional<uint64_t> static_uw;  ///< absent: not known
+    bool is_memory = false;             ///< its static power goes by memory, not by vCPUs
 };
 
 /// One zone's energy by row. Everything adds up to the zone's energy.
 struct ZoneParts {
-    std::vector<uint64_t> vms;  ///< the last is `other`
+    std::vector<uint64_t> vms;     ///< the last is `other`
+    std::vector<uint64_t> by_use;  ///< of these, what is no static power
     uint64_t host = 0;
     uint64_t static_power = 0;
 };

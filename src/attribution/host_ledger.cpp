@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "host_ledger.hpp"
 
+#include "arithmetic.hpp"
+
 namespace virt_power {
 namespace {
 
-/// False if the time went back. Cycles that did so are not known.
+std::optional<uint64_t> rise(const std::optional<uint64_t>& before, const std::optional<uint64_t>& now) {
+    if (!now || !before || *now < *before) return std::nullopt;
+    return *now - *before;
+}
+
+/// False if the time went back. Cycles and weights that did so are not known.
 bool subtract_usage(const Usage& before, const Usage& now, Usage& use) {
     if (now.time_ns < before.time_ns) return false;
     use.time_ns = now.time_ns - before.time_ns;
-    use.cycles.reset();
-    if (now.cycles && before.cycles && *now.cycles >= *before.cycles)
-        use.cycles = *now.cycles - *before.cycles;
+    use.cycles = rise(before.cycles, now.cycles);
+    use.weight = is_one_unit(before, now) ? rise(before.weight, now.weight) : std::nullopt;
     return true;
 }
 
@@ -22,10 +28,13 @@ bool HostLedger::subtract(const Base& before, const HostReading& now, HostUses& 
     uses.host.resize(packages);
     uses.vms.resize(packages);
     uses.cycles_known = packages != 0 && before.cycles_gaps == now.cycles_gaps;
+    uses.weights_known = uses.cycles_known && before.weighing == now.weighing;
     for (size_t p = 0; p < packages; ++p) {
         if (!subtract_usage(before.packages[p].host, now.packages[p].host, uses.host[p])) return false;
         if (!subtract_usage(before.packages[p].vms, now.packages[p].vms, uses.vms[p])) return false;
         uses.cycles_known = uses.cycles_known && uses.host[p].cycles && uses.vms[p].cycles;
+        uses.weights_known = uses.weights_known && uses.host[p].weight && uses.vms[p].weight;
+        uses.counts_cycles = uses.counts_cycles || now.packages[p].host.cycles || now.packages[p].vms.cycles;
     }
     return true;
 }
@@ -46,7 +55,8 @@ Step HostLedger::advance(const HostReading& reading, HostUses& uses, std::string
             why = "the host's CPU counters went back";
     }
     bool first = !base_;
-    base_ = Base{reading.epoch, reading.time_ns, reading.usage_source, reading.cycles_gaps, reading.packages};
+    base_ = Base{reading.epoch,       reading.time_ns,  reading.usage_source,
+                 reading.cycles_gaps, reading.weighing, reading.packages};
     if (first) return Step::First;
     if (why.empty()) return Step::Forward;
     notice = why + ": no figures for this interval";

@@ -19,6 +19,8 @@ struct HostUses {
     std::vector<Usage> host;  ///< per package, domains included
     std::vector<Usage> vms;   ///< per package
     bool cycles_known = false;
+    bool weights_known = false;
+    bool counts_cycles = false;  ///< some usage has them
 };
 
 /// How a reading stands to the one before.
@@ -40,6 +42,7 @@ private:
         uint64_t epoch = 0, time_ns = 0;
         UsageSource usage_source = UsageSource::Proc;
         std::optional<uint64_t> cycles_gaps;
+        std::optional<Weighing> weighing;
         std::vector<PackageReading> packages;
     };
 

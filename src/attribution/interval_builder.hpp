@@ -5,9 +5,11 @@
 #define VIRT_POWER_ATTRIBUTION_INTERVAL_BUILDER_HPP
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "allocation.hpp"
 #include "division.hpp"
 #include "host_ledger.hpp"
 #include "use_ledger.hpp"
@@ -27,31 +29,40 @@ public:
 
     Interval build(std::vector<ZoneInterval> zones);
 
+    /// Why static power is a row of its own though it was to be divided by allocation: as
+    /// Allocations, but empty where there is none to divide. After build().
+    [[nodiscard]] const Allocations& allocations() const { return allocations_; }
+
 private:
+    enum class Measure { Time, Cycles, Weight };
+
     /// Use of `other` and of the rest of the host, per package.
     struct Remainder {
         std::vector<uint64_t> other;
         std::vector<uint64_t> rest;
     };
 
-    [[nodiscard]] Remainder remainder(const std::vector<uint64_t>& visible, bool cycles) const;
+    [[nodiscard]] Remainder remainder(const std::vector<uint64_t>& visible, Measure measure) const;
     [[nodiscard]] std::optional<Basis> basis() const;
     [[nodiscard]] std::optional<uint64_t> static_uw(size_t zone) const;
-    [[nodiscard]] Participants participants() const;
+    [[nodiscard]] Participants participants();
     [[nodiscard]] std::vector<ZoneParts> divide(const Participants& who) const;
+    void drop_idle_problems(const std::vector<ZoneParts>& parts);
     void add_rows(const Participants& who, const std::vector<ZoneParts>& parts);
     void add_domain_row(size_t domain, const std::vector<ZoneParts>& parts);
     Row& add_row(RowKind kind);
     void set_use(Row& row, const uint64_t* time_ns, const uint64_t* cycles) const;
     void set_energy(Row& row, const std::vector<uint64_t>& by_zone);
+    void set_helpers(Row& row, size_t domain, const std::vector<ZoneParts>& parts) const;
 
     const AttributionOptions& options_;
     const Sample& sample_;
     const HostReading& reading_;
     const HostUses& host_;
     const DomainUses& domains_;
-    bool by_cycles_;
-    Remainder time_, cycles_;
+    bool by_cycles_, by_weight_;
+    Remainder time_, cycles_, weights_;
+    Allocations allocations_;
     double capacity_ns_;
     Interval interval_;
     std::vector<uint32_t> counted_;  ///< indices of the counted zones

@@ -4,7 +4,9 @@
 #ifndef VIRT_POWER_ATTRIBUTION_USE_LEDGER_HPP
 #define VIRT_POWER_ATTRIBUTION_USE_LEDGER_HPP
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,10 +18,18 @@
 
 namespace virt_power {
 
+/// What a domain was given; what is not known is absent.
+struct Allocation {
+    std::optional<uint64_t> vcpus, memory_kib;
+};
+
 struct DomainUse {
     const DomainUsage* domain = nullptr;  ///< in the sample
     RowKind kind = RowKind::Domain;
-    bool known = false;  ///< else its cells are 0
+    bool known = false;                 ///< else its cells are 0
+    bool helpers_known = false;         ///< its helper_ns
+    bool helper_weights_known = false;  ///< its helper_weights
+    Allocation given;                   ///< a departed domain's as it was last known
 };
 
 /// Uses of one interval. The cell of domain i and package p is i * packages + p.
@@ -28,9 +38,23 @@ struct DomainUses {
     std::vector<DomainUse> domains;
     std::vector<uint64_t> time_ns;
     std::vector<uint64_t> cycles;
-    bool cycles_known = true;  ///< for every domain whose use is known
-    bool fallback = false;     ///< some domain was counted by /proc
+    std::vector<uint64_t> weights;
+    std::vector<uint64_t> helper_ns;       ///< never more than time_ns
+    std::vector<uint64_t> helper_weights;  ///< never more than weights
+    bool cycles_known = true;              ///< for every domain whose use is known
+    bool weights_known = true;             ///< likewise
+    bool counts_cycles = false;            ///< some domain has them
+    bool fallback = false;                 ///< some domain was counted by /proc
     std::vector<std::string> notices;
+
+    void reserve(size_t cells);
+    /// New cells are 0.
+    void resize(size_t cells);
+
+private:
+    std::array<std::vector<uint64_t>*, 5> columns() {
+        return {&time_ns, &cycles, &weights, &helper_ns, &helper_weights};
+    }
 };
 
 /// The last seen counters of every instance, running and departed. A departed
@@ -69,17 +93,27 @@ private:
         }
     };
     struct Seen {
-        std::vector<Usage> packages;
+        std::vector<Usage> packages, helpers;
+        std::optional<Weighing> weighing;
+        Allocation given;
         UsageSource source = UsageSource::Proc;
         uint64_t time_ns = 0;  ///< host time when it was last seen
         bool departed = false;
     };
 
-    void add(DomainUses& uses, const DomainUsage& domain, RowKind kind, const HostReading& reading,
+    /// Of one domain, what is subtracted from what, and into which cells.
+    struct Pair {
+        const DomainUsage& now;
+        const Seen* before;  ///< none: from zero
+        bool one_weighing;   ///< weights may be compared
+        size_t cell;
+    };
+
+    void add(DomainUses& uses, const DomainUsage& domain, const Allocation* given, const HostReading& reading,
              uint64_t vms_time_ns);
-    bool subtract(DomainUses& uses, const DomainUsage& domain, const Seen* before, UsageSource source,
-                  size_t cell, uint64_t vms_time_ns);
-    void remember(const DomainUsage& domain, const HostReading& reading, bool departed);
+    static bool subtract(DomainUses& uses, const Pair& pair, uint64_t vms_time_ns);
+    static void subtract_helpers(DomainUses& uses, DomainUse& use, const Pair& pair);
+    void remember(const DomainUsage& domain, const Allocation* given, const HostReading& reading);
     void forget_old(uint64_t now_ns);
 
     std::unordered_map<Key, Seen, Hash, Equal> seen_;

@@ -34,6 +34,7 @@ struct DomainRecord {
 enum class Groups {
     Energy,
     EnergyAndCpu,  ///< with libvirt's `cpu.time`; skips domains that would have to be waited for
+    Allocation,    ///< `vcpu.current` and `balloon.current` alone; waits for no domain
 };
 
 /// A connection that is open until it is destroyed. Calls may block for ever.

@@ -102,7 +102,22 @@ Param param_of(const virTypedParameter& given) {
 }
 
 /// Of what a record holds, only this is of use here.
-bool is_wanted(std::string_view name) { return name.starts_with("energy.") || name == "cpu.time"; }
+bool is_wanted(std::string_view name) {
+    return name.starts_with("energy.") || name == "cpu.time" || name == "vcpu.current" ||
+           name == "balloon.current";
+}
+
+unsigned int bits_of(Groups groups) {
+    switch (groups) {
+        case Groups::Energy:
+            return energy_stats_bit;
+        case Groups::EnergyAndCpu:
+            return energy_stats_bit | VIR_DOMAIN_STATS_CPU_TOTAL;
+        case Groups::Allocation:
+            break;
+    }
+    return VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_BALLOON;
+}
 
 class LibvirtConnection : public Connection {
 public:
@@ -122,15 +137,15 @@ public:
     }
 
     Result<std::vector<DomainRecord>> stats(Groups groups) override {
-        unsigned int bits = energy_stats_bit;
         unsigned int flags = VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
-        if (groups == Groups::EnergyAndCpu) {
-            bits |= VIR_DOMAIN_STATS_CPU_TOTAL;
-            flags |= VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-        }
+        if (groups != Groups::Energy) flags |= VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
         virDomainStatsRecordPtr* raw = nullptr;
         virResetLastError();
-        int count = virConnectGetAllDomainStats(connection_.get(), bits, &raw, flags);
+        int count = virConnectGetAllDomainStats(connection_.get(), bits_of(groups), &raw, flags);
+        // Daemons before 4.5 and some drivers do not know the flag.
+        if (count < 0 && groups == Groups::Allocation && virGetLastErrorCode() == VIR_ERR_INVALID_ARG)
+            count = virConnectGetAllDomainStats(connection_.get(), bits_of(groups), &raw,
+                                                VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
         if (count < 0) return stats_error();
         std::unique_ptr<virDomainStatsRecordPtr, FreeRecords> records(raw);
         std::vector<DomainRecord> result;

@@ -7,7 +7,7 @@
 namespace virt_power {
 
 std::unique_ptr<Source> make_libvirt_source(const LibvirtOptions& options) {
-    SessionOptions session_options{options.uri, options.read_only};
+    SessionOptions session_options{options.uri, options.read_only, options.allocations};
     auto factory = [session_options]() -> Sampler {
         auto session = std::make_shared<Session>(session_options, libvirt_connector(), system_clocks());
         return [session] { return session->sample(); };

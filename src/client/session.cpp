@@ -27,6 +27,7 @@ Session::Session(SessionOptions options, Connector connector, Clocks clocks)
 void Session::use(std::unique_ptr<Connection> connection, bool read_only) {
     connection_ = std::move(connection);
     read_only_ = read_only;
+    allocations_ = {};
     facts_ = connection_->facts();
     if (facts_.uri.empty()) facts_.uri = options_.uri;
     if (facts_.hostname.empty()) facts_.hostname = facts_.uri;
@@ -93,6 +94,20 @@ Result<Sample> Session::ask() {
     return sample;
 }
 
+/// Of use only beside energy. A failure costs these figures, not the sample.
+void Session::add_allocations(Sample& sample) {
+    if (!options_.allocations || !sample.reading) return;
+    int64_t now_ns = clocks_.monotonic_ns();
+    if (allocations_.are_due(sample, now_ns)) {
+        Result<std::vector<DomainRecord>> records = connection_->stats(Groups::Allocation);
+        if (!records && !std::exchange(told_no_allocations_, true))
+            notices_.push_back("what the domains were given (vCPUs, memory) is not known: " +
+                               records.error().message);
+        allocations_.take(sample, records ? *records : std::vector<DomainRecord>{}, now_ns);
+    }
+    allocations_.fill(sample);
+}
+
 Result<Sample> Session::sample() {
     if (!connection_) {
         if (!back_off_.may_try(clocks_.monotonic_ns())) return *last_error_;
@@ -107,6 +122,7 @@ Result<Sample> Session::sample() {
         return sample;
     }
     back_off_.succeeded();
+    add_allocations(*sample);
     sample->notices.insert(sample->notices.end(), notices_.begin(), notices_.end());
     notices_.clear();
     return sample;

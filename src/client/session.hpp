@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "allocation_cache.hpp"
 #include "back_off.hpp"
 #include "connection.hpp"
 #include "virt-power/sample.hpp"
@@ -29,6 +30,7 @@ Clocks system_clocks();
 struct SessionOptions {
     std::string uri;
     bool read_only = false;
+    bool allocations = false;  ///< as LibvirtOptions::allocations
 };
 
 /// Used by one thread at a time.
@@ -36,8 +38,8 @@ class Session {
 public:
     Session(SessionOptions options, Connector connector, Clocks clocks);
 
-    /// One call to the daemon, but for the first sample and after a change of
-    /// energy.status. May block for ever. Between two tries to connect it
+    /// One call to the daemon, but for the first sample, after a change of
+    /// energy.status, and where allocations are due. May block for ever. Between two tries to connect it
     /// gives the last error without a try until the back-off is over.
     Result<Sample> sample();
 
@@ -46,6 +48,7 @@ private:
     Error lost(Error error);
     [[nodiscard]] Result<Sample> ask();
     [[nodiscard]] Result<Sample> ask_once();
+    void add_allocations(Sample& sample);
     bool try_read_write(const Sample& sample);
     void use(std::unique_ptr<Connection> connection, bool read_only);
 
@@ -53,12 +56,14 @@ private:
     Connector connector_;
     Clocks clocks_;
     BackOff back_off_;
+    AllocationCache allocations_;  ///< as this connection tells them
     std::unique_ptr<Connection> connection_;
     HostFacts facts_;
     bool read_only_ = true;
     bool wants_read_write_ = false;    ///< read-only did not suffice once
     bool read_write_refused_ = false;  ///< on this connection
     bool told_refused_ = false;
+    bool told_no_allocations_ = false;
     bool wants_cpu_ = false;              ///< the energy group gives nothing
     std::optional<EnergyStatus> status_;  ///< of the last records
     std::optional<Error> last_error_;

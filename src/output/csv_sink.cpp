@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::string_view header =
     "start,end,duration_ns,host,uri,status,basis,model,static,idle,source,kind,name,uuid,instance,"
-    "energy_uj,power_w,energy_share,cpu_share,cpu_time_ns,cycles\n";
+    "energy_uj,power_w,energy_share,cpu_share,cpu_time_ns,cycles,helper_energy_uj,helper_cpu_time_ns,"
+    "weighed\n";
 
 /// Empty where absent.
 void append_cell(std::string& out, const std::optional<uint64_t>& value) {
@@ -59,6 +60,12 @@ void append_row(std::string& out, const ShownRow& shown) {
     append_cell(out, row.cpu_share);
     append_cell(out, row.cpu_time_ns);
     append_cell(out, row.cycles);
+    append_cell(out, row.helper_energy_uj);
+    append_cell(out, row.helper_time_ns);
+    if (shown.interval->basis)
+        out += shown.interval->weighed ? ",true" : ",false";
+    else
+        out += ',';
     out += '\n';
 }
 

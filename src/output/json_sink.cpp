@@ -102,6 +102,8 @@ void write_row(std::string& out, const Interval& interval, const ShownRow& shown
     object.real("cpu_share", row.cpu_share);
     object.number("cpu_time_ns", row.cpu_time_ns);
     object.number("cycles", row.cycles);
+    object.number("helper_energy_uj", row.helper_energy_uj);
+    object.number("helper_cpu_time_ns", row.helper_time_ns);
     if (!row.zones.empty())
         object.array("zones", row.zones, [&](const ZoneEnergy& energy) {
             Object zone(out);
@@ -119,7 +121,10 @@ void write_interval(std::string& out, const Interval& interval, const std::vecto
     object.text("start", utc_time(start_wall_ns(interval)));
     object.text("end", utc_time(interval.end_wall_ns));
     object.number("duration_ns", interval.duration_ns);
-    if (interval.basis) object.text("basis", name_of(*interval.basis));
+    if (interval.basis) {
+        object.text("basis", name_of(*interval.basis));
+        object.raw("weighed", interval.weighed ? "true" : "false");
+    }
     object.text("model", name_of(interval.model));
     if (has_energy(interval)) {
         object.text("static", name_of(interval.static_policy));

@@ -20,6 +20,8 @@ std::string_view name_of(StaticPolicy policy) {
             return "even";
         case StaticPolicy::Proportional:
             return "proportional";
+        case StaticPolicy::Allocation:
+            return "allocation";
     }
     return "";
 }

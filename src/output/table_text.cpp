@@ -61,7 +61,8 @@ bool is_plain_watts(const Interval& interval) { return has_energy(interval) && !
 Table::Line Table::header_of(const std::vector<Interval>& intervals) {
     bool idle = std::any_of(intervals.begin(), intervals.end(), holds_idle) &&
                 std::none_of(intervals.begin(), intervals.end(), is_plain_watts);
-    return {{"HOST", "NAME", idle ? "W+IDLE" : "W", "J SINCE START", "ENERGY%", "CPU%", "BASIS", "SOURCE"},
+    return {{"HOST", "NAME", idle ? "W+IDLE" : "W", "J SINCE START", "ENERGY%", "CPU%", "HELPER W", "BASIS",
+             "SOURCE"},
             ""};
 }
 
@@ -71,18 +72,25 @@ Table::Line Table::line_of(const ShownRow& shown) {
     std::optional<double> joules;
     if (shown.total_uj) joules = static_cast<double>(*shown.total_uj) / 1e6;
     std::string source = row.energy_uj ? escape_for_terminal(sources_of(interval)) : "-";
+    std::optional<double> helper_w;
+    if (row.helper_energy_uj) helper_w = power_w(*row.helper_energy_uj, interval.duration_ns);
     bool has_basis = row.cpu_time_ns.has_value();
-    std::string basis = interval.basis ? std::string(name_of(*interval.basis)) : "cpu.time";
+    std::string basis = interval.weighed ? "weighed " : "";
+    basis += interval.basis ? name_of(*interval.basis) : "cpu.time";
     return {{shown_host(interval), name_cell(row), real_cell(shown.power_w, 1, "{:.2f}"),
              real_cell(joules, 1, "{:.2f}"), real_cell(row.energy_share, 100, "{:.1f}"),
-             real_cell(row.cpu_share, 100, "{:.1f}"), has_basis ? basis : "-", source},
+             real_cell(row.cpu_share, 100, "{:.1f}"), real_cell(helper_w, 1, "{:.2f}"),
+             has_basis ? basis : "-", source},
             row.kind == RowKind::Departed ? ended_mark : "",
             is_domain(row)};
 }
 
 Table::Table(const std::vector<Interval>& intervals, const std::vector<ShownRow>& rows, bool host_column,
              bool terminal)
-    : host_column_(host_column) {
+    : host_column_(host_column),
+      helper_column_(std::any_of(rows.begin(), rows.end(), [](const ShownRow& shown) {
+          return shown.row->helper_energy_uj.has_value();
+      })) {
     lines_.reserve(rows.size() + 1);
     lines_.push_back(header_of(intervals));
     bool says_idle = lines_.front().cells[Watts] == "W+IDLE";
@@ -94,7 +102,8 @@ Table::Table(const std::vector<Interval>& intervals, const std::vector<ShownRow>
 Table::Layout Table::natural() const {
     Layout layout;
     for (const Line& line : lines_)
-        for (size_t i = first_column(); i < columns; ++i) {
+        for (size_t i = 0; i < columns; ++i) {
+            if (!has_column(i)) continue;
             size_t mark = i == Name ? line.mark.size() : 0;
             layout.widths[i] = std::max(layout.widths[i], display_width(line.cells[i]) + mark);
         }
@@ -109,10 +118,11 @@ Table::Layout Table::fit(std::optional<size_t> width) const {
     size_t& host = layout.widths[HostName];
     // What figures and the gaps between all columns take.
     size_t figures = host_column_ ? gap.size() : 0;
-    for (size_t i = Watts; i < columns; ++i) figures += gap.size() + layout.widths[i];
+    for (size_t i = Watts; i < columns; ++i)
+        if (has_column(i)) figures += gap.size() + layout.widths[i];
     size_t least = std::min(name, least_name) + (host_column_ ? std::min(host, least_host) : 0);
-    while (layout.end > BasisColumn && figures + least > *width)
-        figures -= gap.size() + layout.widths[--layout.end];
+    while (layout.end > HelperWatts && figures + least > *width)
+        if (has_column(--layout.end)) figures -= gap.size() + layout.widths[layout.end];
     size_t room = std::max(least, *width - std::min(*width, figures));
     // The host gets what the name leaves, or a third.
     if (host_column_)
@@ -123,14 +133,15 @@ Table::Layout Table::fit(std::optional<size_t> width) const {
 
 std::string Table::join(const Line& line, const Layout& layout) const {
     std::string out;
-    for (size_t i = first_column(); i < layout.end; ++i) {
+    for (size_t i = 0; i < layout.end; ++i) {
+        if (!has_column(i)) continue;
         std::string cell = line.cells[i];
         size_t width = layout.widths[i];
         if (i == HostName) cell = clip(cell, width);
         if (i == Name) cell = clip(cell, width - std::min(width, line.mark.size())) + std::string(line.mark);
         std::string padding(width - std::min(width, display_width(cell)), ' ');
         if (!out.empty()) out += gap;
-        bool is_number = i >= Watts && i <= CpuShare;
+        bool is_number = i >= Watts && i <= HelperWatts;
         out += is_number ? padding + cell : cell + padding;
     }
     out.erase(out.find_last_not_of(' ') + 1);

@@ -34,8 +34,18 @@ public:
     [[nodiscard]] TableText lay_out(std::optional<size_t> width) const;
 
 private:
-    static constexpr size_t columns = 8;
-    enum Column : size_t { HostName, Name, Watts, Joules, EnergyShare, CpuShare, BasisColumn, SourceColumn };
+    static constexpr size_t columns = 9;
+    enum Column : size_t {
+        HostName,
+        Name,
+        Watts,
+        Joules,
+        EnergyShare,
+        CpuShare,
+        HelperWatts,
+        BasisColumn,
+        SourceColumn
+    };
 
     struct Line {
         std::array<std::string, columns> cells;
@@ -49,12 +59,15 @@ private:
 
     static Line header_of(const std::vector<Interval>& intervals);
     static Line line_of(const ShownRow& shown);
-    [[nodiscard]] size_t first_column() const { return host_column_ ? HostName : Name; }
+    [[nodiscard]] bool has_column(size_t column) const {
+        return column == HostName ? host_column_ : column != HelperWatts || helper_column_;
+    }
     [[nodiscard]] Layout natural() const;
     [[nodiscard]] Layout fit(std::optional<size_t> width) const;
     [[nodiscard]] std::string join(const Line& line, const Layout& layout) const;
 
     bool host_column_ = false;
+    bool helper_column_ = false;  ///< some row has such watts
     std::vector<HostHead> heads_;
     std::vector<Line> lines_;  ///< the first is the header; none without intervals
 };

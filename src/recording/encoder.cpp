@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -38,16 +39,46 @@ void append_list(std::string& out, std::string_view key, const Items& items, Wri
     out += ']';
 }
 
-void append_usages(std::string& out, const std::vector<Usage>& usages) {
+void append_usages(std::string& out, const std::vector<Usage>& usages,
+                   std::optional<uint64_t> Usage::*other = &Usage::cycles) {
     out += '[';
     bool first = true;
     for (const Usage& usage : usages) {
         if (!std::exchange(first, false)) out += ',';
         append_number(out, usage.time_ns);
         out += ',';
-        append_number(out, usage.cycles);
+        append_number(out, usage.*other);
     }
     out += ']';
+}
+
+void append_weights(std::string& out, const std::vector<Usage>& usages) {
+    out += '[';
+    bool first = true;
+    for (const Usage& usage : usages) {
+        if (!std::exchange(first, false)) out += ',';
+        append_number(out, usage.weight);
+    }
+    out += ']';
+}
+
+bool has_weight(const std::vector<Usage>& usages) {
+    return std::any_of(usages.begin(), usages.end(), [](const Usage& usage) { return usage.weight; });
+}
+
+/// Weights and helpers of domains, where any has them. `of` gives an item's usage.
+template <typename Items, typename Of>
+void append_parts(std::string& out, const char* weight_key, const char* helper_key, const Items& items,
+                  Of of) {
+    using Item = typename Items::value_type;
+    auto weighed = [&](const Item& item) { return has_weight(of(item).packages); };
+    auto has_helpers = [&](const Item& item) { return !of(item).helpers.empty(); };
+    if (std::any_of(items.begin(), items.end(), weighed))
+        append_list(out, weight_key, items,
+                    [&](const Item& item) { append_weights(out, of(item).packages); });
+    if (std::any_of(items.begin(), items.end(), has_helpers))
+        append_list(out, helper_key, items,
+                    [&](const Item& item) { append_usages(out, of(item).helpers, &Usage::weight); });
 }
 
 void append_about(std::string& out, const About& about) {
@@ -92,8 +123,8 @@ void append_domain(std::string& out, const NumberedDomain& domain) {
 
 /// A figure of each item; none at all where none is known.
 template <typename Items, typename Figure>
-std::vector<std::optional<uint64_t>> figures_of(const Items& items, Figure figure) {
-    std::vector<std::optional<uint64_t>> figures;
+Figures figures_of(const Items& items, Figure figure) {
+    Figures figures;
     bool any = false;
     for (const auto& item : items) {
         figures.push_back(item.*figure);
@@ -103,10 +134,34 @@ std::vector<std::optional<uint64_t>> figures_of(const Items& items, Figure figur
     return figures;
 }
 
-void append_figures(std::string& out, std::string_view key,
-                    const std::vector<std::optional<uint64_t>>& figures) {
+void append_figures(std::string& out, std::string_view key, const Figures& figures) {
     append_list(out, key, figures,
                 [&out](const std::optional<uint64_t>& figure) { append_number(out, figure); });
+}
+
+void append_weighing(std::string& out, const std::optional<Weighing>& weighing) {
+    if (weighing)
+        fmt::format_to(std::back_inserter(out), ",\"weighing\":[{},{},{},{}]", weighing->shared_permille,
+                       weighing->cycle_permille, weighing->square_permille, weighing->measured);
+    else
+        out += ",\"weighing\":null";
+}
+
+/// Each only where it is known of some package.
+void append_package_figures(std::string& out, const std::vector<PackageReading>& packages) {
+    bool weighed = false;
+    for (const PackageReading& package : packages)
+        weighed = weighed || package.host.weight || package.vms.weight;
+    if (weighed)
+        append_list(out, "package_weight", packages, [&out](const PackageReading& package) {
+            append_weights(out, {package.host, package.vms});
+        });
+    for (const auto& [key, figure] : {std::pair("package_frequency", &PackageReading::frequency_khz),
+                                      std::pair("package_shared", &PackageReading::shared),
+                                      std::pair("package_squared", &PackageReading::squared)}) {
+        Figures figures = figures_of(packages, figure);
+        if (!figures.empty()) append_figures(out, key, figures);
+    }
 }
 
 void append_reading(std::string& out, const HostReading& reading) {
@@ -130,11 +185,13 @@ void append_reading(std::string& out, const HostReading& reading) {
             append_number(out, zone.gaps);
             out += ']';
         });
-    auto frequencies = figures_of(reading.packages, &PackageReading::frequency_khz);
-    if (!frequencies.empty()) append_figures(out, "package_frequency", frequencies);
+    append_package_figures(out, reading.packages);
     if (reading.departed_totals.empty()) return;
     out += ",\"departed_total\":";
     append_usages(out, reading.departed_totals);
+    if (!has_weight(reading.departed_totals)) return;
+    out += ",\"departed_total_weight\":";
+    append_weights(out, reading.departed_totals);
 }
 
 }  // namespace
@@ -160,6 +217,17 @@ void HostEncoder::append_facts(std::string& out, const Sample& sample) {
     auto limits_uw = figures_of(sample.reading->zones, &ZoneReading::limit_uw);
     if (limits_uw != limits_uw_) append_figures(out, "zone_limit", limits_uw);
     limits_uw_ = std::move(limits_uw);
+    if (sample.reading->weighing != weighing_) append_weighing(out, sample.reading->weighing);
+    weighing_ = sample.reading->weighing;
+}
+
+void HostEncoder::append_allocations(std::string& out, const Sample& sample) {
+    Figures vcpus = figures_of(sample.domains, &DomainSample::vcpus);
+    if (vcpus != vcpus_) append_figures(out, "vcpus", vcpus);
+    vcpus_ = std::move(vcpus);
+    Figures memory_kib = figures_of(sample.domains, &DomainSample::memory_kib);
+    if (memory_kib != memory_kib_) append_figures(out, "memory", memory_kib);
+    memory_kib_ = std::move(memory_kib);
 }
 
 void HostEncoder::append_domains(std::string& out, const Sample& sample) {
@@ -182,6 +250,10 @@ void HostEncoder::append_domains(std::string& out, const Sample& sample) {
     if (!departed.empty())
         append_list(out, "departed_use", departed,
                     [&out](const DomainUsage& domain) { append_usages(out, domain.packages); });
+    append_parts(out, "use_weight", "use_helper", sample.domains,
+                 [](const DomainSample& domain) -> const DomainUsage& { return domain.usage; });
+    append_parts(out, "departed_weight", "departed_helper", departed,
+                 [](const DomainUsage& domain) -> const DomainUsage& { return domain; });
     bool has_cpu_time = false;
     for (const DomainSample& domain : sample.domains) has_cpu_time = has_cpu_time || domain.cpu_time_ns;
     if (has_cpu_time)
@@ -194,6 +266,7 @@ void HostEncoder::append(std::string& out, size_t host, const Sample& sample) {
                    sample.monotonic_ns);
     append_facts(out, sample);
     append_domains(out, sample);
+    append_allocations(out, sample);
     if (!sample.notices.empty())
         append_list(out, "notices", sample.notices,
                     [&out](const std::string& notice) { append_text(out, notice); });

@@ -53,12 +53,15 @@ public:
 private:
     void append_facts(std::string& out, const Sample& sample);
     void append_domains(std::string& out, const Sample& sample);
+    void append_allocations(std::string& out, const Sample& sample);
 
     bool first_ = true;
     About about_;
     std::vector<ZoneFacts> zones_;
     std::vector<int64_t> packages_;
-    std::vector<std::optional<uint64_t>> limits_uw_;  ///< none: no zone has one
+    Figures limits_uw_;  ///< none: no zone has one
+    std::optional<Weighing> weighing_;
+    Figures vcpus_, memory_kib_;  ///< of the domains that run; none: of none is it known
     DomainNumbers numbers_;
 };
 

@@ -26,7 +26,9 @@ private:
     void take_reading(const Line& line);
     void take_packages(const Line& line, HostReading& reading) const;
     void take_zones(const Line& line, HostReading& reading) const;
+    static void take_departed_totals(const Line& line, HostReading& reading);
     void take_departed(const Line& line, HostReading& reading);
+    void take_allocations(const Line& line);
     [[nodiscard]] const DomainUsage& numbered(uint32_t number) const;
 
     Sample sample_;
@@ -34,8 +36,10 @@ private:
     bool knows_about_ = false;
     std::vector<ZoneFacts> zones_;
     std::vector<int64_t> packages_;
-    std::vector<std::optional<uint64_t>> limits_uw_;  ///< none: no zone has one
-    std::vector<DomainUsage> domains_;                ///< by number, without use
+    Figures limits_uw_;  ///< none: no zone has one
+    std::optional<Weighing> weighing_;
+    Figures vcpus_, memory_kib_;        ///< of those that run; none: of none is it known
+    std::vector<DomainUsage> domains_;  ///< by number, without use
     std::vector<uint32_t> running_, departed_;
 };
 

@@ -59,6 +59,17 @@ enum class Key : uint8_t {
     DepartedUse,
     CpuTime,
     Notices,
+    Weighing,
+    PackageWeight,
+    PackageShared,
+    PackageSquared,
+    DepartedTotalWeight,
+    UseWeight,
+    DepartedWeight,
+    UseHelper,
+    DepartedHelper,
+    Vcpus,
+    Memory,
     Unknown,
 };
 
@@ -102,21 +113,25 @@ struct ZoneCounter {
     uint64_t gaps = 0;
 };
 
-/// Several lists of usages in one: the end of each.
-struct UsageLists {
-    std::vector<Usage> usages;
+/// Several lists in one: the end of each.
+template <typename Item>
+struct Lists {
+    std::vector<Item> items;
     std::vector<size_t> ends;
 
     void clear() {
-        usages.clear();
+        items.clear();
         ends.clear();
     }
 };
 
+/// What may be absent of each thing of a list.
+using Figures = std::vector<std::optional<uint64_t>>;
+
 /// Keeps its memory from line to line. A member means something only if its key is there.
 struct Line {
     LineKind kind = LineKind::Tick;
-    uint32_t keys = 0;
+    uint64_t keys = 0;
 
     std::string format, program;
     uint64_t version = 0, delay_ms = 0;
@@ -135,15 +150,24 @@ struct Line {
     std::vector<NumberedDomain> domains;
     std::vector<uint32_t> running, departed;
     ReadingFacts reading;
-    UsageLists package_use;
+    Lists<Usage> package_use;
     std::vector<ZoneCounter> zone_energy;
-    std::vector<std::optional<uint64_t>> package_frequency_khz, zone_limit_uw;
-    UsageLists departed_total;
-    UsageLists use, departed_use;
-    std::vector<std::optional<uint64_t>> cpu_time_ns;
+    Figures package_frequency_khz, zone_limit_uw;
+    Lists<Usage> departed_total;
+    Lists<Usage> use, departed_use;
+    Figures cpu_time_ns;
+    std::optional<Weighing> weighing;
+    Lists<std::optional<uint64_t>> package_weight, use_weight, departed_weight;
+    Figures package_shared, package_squared, departed_total_weight;
+    Lists<Usage> use_helper, departed_helper;  ///< without cycles
+    Figures vcpus, memory_kib;
     std::vector<std::string> notices;
 
-    [[nodiscard]] bool has(Key key) const { return (keys >> static_cast<unsigned>(key) & 1U) != 0; }
+    static constexpr uint64_t bit(Key key) {
+        static_assert(static_cast<unsigned>(Key::Unknown) < 64, "a bit for each key");
+        return uint64_t{1} << static_cast<unsigned>(key);
+    }
+    [[nodiscard]] bool has(Key key) const { return (keys & bit(key)) != 0; }
 };
 
 /// Takes lines apart. Keeps its memory from line to line.

@@ -3,15 +3,12 @@
 
 #include <utility>
 
-#include "json_value.hpp"
-#include "line.hpp"
-#include "text.hpp"
-#include "words.hpp"
+#include "line_items.hpp"
 
 namespace virt_power {
 namespace {
 
-constexpr Words<Key, 28> key_words{{{"format", Key::Format},
+constexpr Words<Key, 39> key_words{{{"format", Key::Format},
                                     {"version", Key::Version},
                                     {"program", Key::Program},
                                     {"delay_ms", Key::DelayMs},
@@ -38,118 +35,18 @@ constexpr Words<Key, 28> key_words{{{"format", Key::Format},
                                     {"use", Key::Use},
                                     {"departed_use", Key::DepartedUse},
                                     {"cpu_time", Key::CpuTime},
-                                    {"notices", Key::Notices}}};
-
-/// A string, or bytes that are no UTF-8.
-std::string text_of(JsonValue value) {
-    if (!value.is_object()) return std::string(string_of(value));
-    std::optional<std::string> bytes;
-    for (auto [key, hex] : must(value.get_object(), "a string should be here"))
-        if (key == "hex") bytes = bytes_of_hex(string_of(hex));
-    if (!bytes) throw BadLine{"a string, or {\"hex\": pairs of hexadecimal digits}, should be here"};
-    return *std::move(bytes);
-}
-
-template <typename Value, size_t N>
-Value word_in(JsonValue given, const Words<Value, N>& words) {
-    std::string_view word = string_of(given);
-    std::optional<Value> value = value_of(words, word);
-    if (!value) throw BadLine{fmt::format("a word that is not known: '{}'", word)};
-    return *value;
-}
-
-/// [ns, cycles|null, ns, cycles|null ...]
-void usages(JsonValue value, std::vector<Usage>& out) {
-    bool has_time = false;
-    each(value, [&](JsonValue item) {
-        if (std::exchange(has_time, !has_time))
-            out.back().cycles = number_or_null<uint64_t>(item);
-        else
-            out.emplace_back().time_ns = number_of<uint64_t>(item);
-    });
-    if (has_time) throw BadLine{"pairs of time and cycles should be here"};
-}
-
-void usage_lists(JsonValue value, UsageLists& out) {
-    out.clear();
-    each(value, [&](JsonValue item) {
-        usages(item, out.usages);
-        out.ends.push_back(out.usages.size());
-    });
-}
-
-template <typename Item, typename Take>
-void list(JsonValue value, std::vector<Item>& out, Take take) {
-    out.clear();
-    each(value, [&](JsonValue item) { out.push_back(take(item)); });
-}
-
-About about_of(JsonValue value) {
-    About about;
-    unsigned seen = 0;
-    for (auto [key, item] : must(value.get_object(), "an object should be here")) {
-        if (key == "host")
-            about.host = text_of(item), seen |= 1U;
-        else if (key == "uri")
-            about.uri = text_of(item), seen |= 2U;
-        else if (key == "cpus")
-            about.cpus = number_of<uint32_t>(item), seen |= 4U;
-        else if (key == "status")
-            about.status = word_in(item, status_words), seen |= 8U;
-        else if (key == "reason")
-            about.reason = text_of(item), seen |= 16U;
-    }
-    if (seen != 31U) throw BadLine{"it must have host, uri, cpus, status and reason"};
-    return about;
-}
-
-ZoneFacts zone_of(JsonValue value) {
-    Tuple in(value);
-    ZoneFacts zone;
-    zone.name = text_of(in.next());
-    zone.type = text_of(in.next());
-    zone.package = number_or_null<uint32_t>(in.next());
-    zone.source = text_of(in.next());
-    zone.counted = boolean_of(in.next());
-    zone.static_uw = number_or_null<uint64_t>(in.next());
-    in.end();
-    return zone;
-}
-
-NumberedDomain domain_of(JsonValue value) {
-    Tuple in(value);
-    NumberedDomain domain;
-    domain.number = number_of<uint32_t>(in.next());
-    domain.name = text_of(in.next());
-    domain.uuid = text_of(in.next());
-    domain.instance = number_of<uint64_t>(in.next());
-    JsonValue source = in.next();
-    if (!source.is_null()) domain.usage_source = word_in(source, usage_words);
-    in.end();
-    return domain;
-}
-
-ReadingFacts reading_of(JsonValue value) {
-    Tuple in(value);
-    ReadingFacts reading;
-    reading.epoch = number_of<uint64_t>(in.next());
-    reading.time_ns = number_of<uint64_t>(in.next());
-    reading.usage_source = word_in(in.next(), usage_words);
-    reading.cycles_gaps = number_or_null<uint64_t>(in.next());
-    reading.interval_ns = number_or_null<uint64_t>(in.next());
-    reading.vm_count = number_or_null<uint32_t>(in.next());
-    in.end();
-    return reading;
-}
-
-ZoneCounter counter_of(JsonValue value) {
-    Tuple in(value);
-    ZoneCounter counter;
-    counter.energy_uj = number_or_null<uint64_t>(in.next());
-    counter.gaps = number_of<uint64_t>(in.next());
-    in.end();
-    return counter;
-}
+                                    {"notices", Key::Notices},
+                                    {"weighing", Key::Weighing},
+                                    {"package_weight", Key::PackageWeight},
+                                    {"package_shared", Key::PackageShared},
+                                    {"package_squared", Key::PackageSquared},
+                                    {"departed_total_weight", Key::DepartedTotalWeight},
+                                    {"use_weight", Key::UseWeight},
+                                    {"departed_weight", Key::DepartedWeight},
+                                    {"use_helper", Key::UseHelper},
+                                    {"departed_helper", Key::DepartedHelper},
+                                    {"vcpus", Key::Vcpus},
+                                    {"memory", Key::Memory}}};
 
 /// Of a header, a mark or an error. False: it is none of these.
 bool take_other(JsonValue value, Line& line, Key key) {
@@ -183,6 +80,47 @@ bool take_other(JsonValue value, Line& line, Key key) {
             return true;
         case Key::Message:
             line.error.message = text_of(value);
+            return true;
+        default:
+            return false;
+    }
+}
+
+/// What the first recordings did not have. False for other keys.
+bool take_weights(JsonValue value, Line& line, Key key) {
+    switch (key) {
+        case Key::Weighing:
+            line.weighing = weighing_of(value);
+            return true;
+        case Key::PackageWeight:
+            figure_lists(value, line.package_weight);
+            return true;
+        case Key::PackageShared:
+            list(value, line.package_shared, number_or_null<uint64_t>);
+            return true;
+        case Key::PackageSquared:
+            list(value, line.package_squared, number_or_null<uint64_t>);
+            return true;
+        case Key::DepartedTotalWeight:
+            list(value, line.departed_total_weight, number_or_null<uint64_t>);
+            return true;
+        case Key::UseWeight:
+            figure_lists(value, line.use_weight);
+            return true;
+        case Key::DepartedWeight:
+            figure_lists(value, line.departed_weight);
+            return true;
+        case Key::UseHelper:
+            usage_lists(value, &Usage::weight, line.use_helper);
+            return true;
+        case Key::DepartedHelper:
+            usage_lists(value, &Usage::weight, line.departed_helper);
+            return true;
+        case Key::Vcpus:
+            list(value, line.vcpus, number_or_null<uint32_t>);
+            return true;
+        case Key::Memory:
+            list(value, line.memory_kib, number_or_null<uint64_t>);
             return true;
         default:
             return false;
@@ -223,7 +161,7 @@ void take_sample(JsonValue value, Line& line, Key key) {
             line.reading = reading_of(value);
             break;
         case Key::PackageUse:
-            usage_lists(value, line.package_use);
+            usage_lists(value, &Usage::cycles, line.package_use);
             break;
         case Key::ZoneEnergy:
             list(value, line.zone_energy, counter_of);
@@ -236,13 +174,13 @@ void take_sample(JsonValue value, Line& line, Key key) {
             break;
         case Key::DepartedTotal:
             line.departed_total.clear();
-            usages(value, line.departed_total.usages);
+            usages(value, &Usage::cycles, line.departed_total.items);
             break;
         case Key::Use:
-            usage_lists(value, line.use);
+            usage_lists(value, &Usage::cycles, line.use);
             break;
         case Key::DepartedUse:
-            usage_lists(value, line.departed_use);
+            usage_lists(value, &Usage::cycles, line.departed_use);
             break;
         case Key::CpuTime:
             list(value, line.cpu_time_ns, number_or_null<uint64_t>);
@@ -304,9 +242,9 @@ void LineParser::parse(std::string_view text, Line& line) {
         Key key = value_of(key_words, word).value_or(Key::Unknown);
         if (key == Key::Unknown) continue;
         if (line.has(key)) throw BadLine{fmt::format("'{}' stands there twice", word)};
-        line.keys |= 1U << static_cast<unsigned>(key);
+        line.keys |= Line::bit(key);
         try {
-            if (!take_other(item, line, key)) take_sample(item, line, key);
+            if (!take_other(item, line, key) && !take_weights(item, line, key)) take_sample(item, line, key);
         } catch (const BadLine& bad) {
             throw BadLine{fmt::format("'{}': {}", word, bad.reason)};
         }

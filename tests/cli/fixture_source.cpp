@@ -28,10 +28,11 @@ std::optional<Number> optional_number(const Json& json, const char* key) {
 const std::map<std::string, UsageSource> usage_sources{{"bpf", UsageSource::Bpf},
                                                        {"proc", UsageSource::Proc}};
 
-/// [ns] or [ns, cycles].
+/// [ns], [ns, cycles] or [ns, cycles or null, weight].
 Usage usage_of(const Json& json) {
     Usage usage{json.at(0).get<uint64_t>(), {}};
-    if (json.size() > 1) usage.cycles = json.at(1).get<uint64_t>();
+    if (json.size() > 1 && !json.at(1).is_null()) usage.cycles = json.at(1).get<uint64_t>();
+    if (json.size() > 2) usage.weight = json.at(2).get<uint64_t>();
     return usage;
 }
 
@@ -41,6 +42,7 @@ DomainUsage domain_of(const Json& json) {
     domain.uuid = json.at("uuid").get<std::string>();
     domain.instance = json.value("instance", uint64_t{0});
     for (const Json& use : json.value("use", Json::array())) domain.packages.push_back(usage_of(use));
+    for (const Json& use : json.value("helpers", Json::array())) domain.helpers.push_back(usage_of(use));
     if (json.contains("usage")) domain.usage_source = word<UsageSource>(json["usage"], usage_sources);
     return domain;
 }
@@ -67,10 +69,15 @@ HostReading reading_of(const Json& json) {
     reading.vm_count = optional_number<uint32_t>(json, "vm_count");
     reading.interval_ns = optional_number<uint64_t>(json, "interval_ns");
     reading.cycles_gaps = optional_number<uint64_t>(json, "cycles_gaps");
+    if (json.contains("weighing")) {
+        const Json& weighing = json["weighing"];  // [shared, cycle, square, measured]
+        reading.weighing = {weighing.at(0), weighing.at(1), weighing.at(2), weighing.at(3)};
+    }
     for (const Json& package : json.value("packages", Json::array()))
-        reading.packages.push_back({package.value("id", static_cast<int64_t>(reading.packages.size())),
-                                    usage_of(package.at("host")), usage_of(package.at("vms")),
-                                    optional_number<uint64_t>(package, "frequency_khz")});
+        reading.packages.push_back(
+            {package.value("id", static_cast<int64_t>(reading.packages.size())), usage_of(package.at("host")),
+             usage_of(package.at("vms")), optional_number<uint64_t>(package, "frequency_khz"),
+             optional_number<uint64_t>(package, "shared"), optional_number<uint64_t>(package, "squared")});
     for (const Json& zone : json.value("zones", Json::array())) reading.zones.push_back(zone_of(zone));
     for (const Json& total : json.value("departed_totals", Json::array()))
         reading.departed_totals.push_back(usage_of(total));
@@ -79,7 +86,8 @@ HostReading reading_of(const Json& json) {
     return reading;
 }
 
-Sample sample_of(const Json& file, const Json& json) {
+/// What a domain was given is told only if it was asked for, as a daemon does.
+Sample sample_of(const Json& file, const Json& json, bool allocations) {
     Sample sample;
     sample.host = file.at("host").get<std::string>();
     sample.uri = file.at("uri").get<std::string>();
@@ -95,7 +103,10 @@ Sample sample_of(const Json& file, const Json& json) {
     sample.status_reason = json.value("reason", "");
     if (json.contains("reading")) sample.reading = reading_of(json["reading"]);
     for (const Json& domain : json.value("domains", Json::array()))
-        sample.domains.push_back({domain_of(domain), optional_number<uint64_t>(domain, "cpu_time_ns")});
+        sample.domains.push_back(
+            {domain_of(domain), optional_number<uint64_t>(domain, "cpu_time_ns"),
+             allocations ? optional_number<uint32_t>(domain, "vcpus") : std::nullopt,
+             allocations ? optional_number<uint64_t>(domain, "memory_kib") : std::nullopt});
     for (const Json& notice : json.value("notices", Json::array()))
         sample.notices.push_back(notice.get<std::string>());
     return sample;
@@ -103,9 +114,9 @@ Sample sample_of(const Json& file, const Json& json) {
 
 class FixtureSource : public Source {
 public:
-    explicit FixtureSource(const std::string& path) {
-        std::ifstream stream(path);
-        if (!stream) throw std::runtime_error("cannot open the fixture " + path);
+    explicit FixtureSource(const LibvirtOptions& options) : allocations_(options.allocations) {
+        std::ifstream stream(options.uri);
+        if (!stream) throw std::runtime_error("cannot open the fixture " + options.uri);
         file_ = Json::parse(stream);
     }
 
@@ -122,18 +133,19 @@ public:
                                                         {"transient", ErrorKind::Transient}});
             return Error{kind, 0, json.at("message").get<std::string>()};
         }
-        return sample_of(file_, json);
+        return sample_of(file_, json, allocations_);
     }
 
 private:
     Json file_;
     size_t next_ = 0;
+    bool allocations_;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> make_fixture_source(const std::string& path) {
-    return std::make_unique<FixtureSource>(path);
+std::unique_ptr<Source> make_fixture_source(const LibvirtOptions& options) {
+    return std::make_unique<FixtureSource>(options);
 }
 
 }  // namespace virt_power::test

@@ -11,9 +11,9 @@
 
 namespace virt_power::test {
 
-/// One entry of the file per call; the last one again and again. An entry is a
+/// The URI is the file's path. One entry of it per call; the last one again and again. An entry is a
 /// sample, {"error": KIND, "message": TEXT} or {"hang": true}.
-std::unique_ptr<Source> make_fixture_source(const std::string& path);
+std::unique_ptr<Source> make_fixture_source(const LibvirtOptions& options);
 
 }  // namespace virt_power::test
 

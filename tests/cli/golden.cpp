@@ -11,7 +11,7 @@
 int main(int argc, char** argv) {
     try {
         return virt_power::run_tool(argc, argv, [](const virt_power::LibvirtOptions& options) {
-            return virt_power::test::make_fixture_source(options.uri);
+            return virt_power::test::make_fixture_source(options);
         });
     } catch (const std::exception& exception) {
         std::fprintf(stderr, "virt-power-golden: %s\n", exception.what());

@@ -19,13 +19,13 @@ ENV = dict(os.environ, LC_ALL="C.UTF-8", XDG_CONFIG_HOME="/nonexistent")
 # The hosts, how many ticks, and whether some output goes to standard error.
 HOSTS = [(["worked.json"], 3), (["cycles.json"], 2), (["denied.json"], 2), (["hostile.json"], 1), (["modelled.json"], 2),
          (["restart.json"], 5), (["stock.json"], 2), (["empty.json"], 3), (["steady.json"], 8), (["rich.json"], 8),
-         (["calibrated.json"], 3), (["limited.json"], 3),
+         (["calibrated.json"], 3), (["limited.json"], 3), (["weighed.json"], 5),
          (["worked.json", "cycles.json"], 3), (["cycles.json", "unreachable.json", "restart.json"], 5),
          (["rich.json", "worked.json"], 8), (["./rich.json", "rich.json"], 8)]
 FORMATS = [[], ["--json"], ["--csv"]]
 OUTPUTS = [[], ["--model", "vm-share"], ["--static-watts", "7.5"], ["--static", "even", "--static-watts", "7.123456"],
            ["--static", "proportional", "--static-watts", "package-0=3.25,nothing=1", "--model", "vm-share", "--sort", "name"],
-           ["--static", "even"], ["--static-watts", "none"], ["--sort", "energy", "alpha", "nobody"], ["--sort", "cpu", "-n", "1"]]
+           ["--static", "even"], ["--static", "allocation"], ["--static-watts", "none"], ["--sort", "energy", "alpha", "nobody"], ["--sort", "cpu", "-n", "1"]]
 
 
 class Bench:

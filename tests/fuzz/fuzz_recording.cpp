@@ -26,6 +26,11 @@ const char* const fuzz_seeds =
 )"
     "\f"
     R"({"format":"virt-power-recording","version":1,"hosts":[""]}
+{"host":0,"time":[1,2],"about":{"host":"h","uri":"u","cpus":1,"status":"ok","reason":""},"packages":[0],"domains":[[0,"a","u",1,null],[1,"b","v",2,null]],"running":[0],"departed":[1],"reading":[1,2,"bpf",0,null,3],"weighing":[600,1000,50,true],"package_use":[[1,2,3,4]],"package_weight":[[5,null]],"package_shared":[6],"package_squared":[7],"departed_total":[1,2],"departed_total_weight":[3],"use":[[5,6]],"use_weight":[[7]],"use_helper":[[1,null,2,3]],"departed_use":[[1,1]],"departed_weight":[[null]],"departed_helper":[[1,2]],"vcpus":[2],"memory":[null]}
+{"host":0,"time":[3,4],"running":[1,0],"use":[[],[1,null]],"vcpus":[],"memory":[1048576,2],"weighing":null}
+)"
+    "\f"
+    R"({"format":"virt-power-recording","version":1,"hosts":[""]}
 {"host":0,"time":[1,2],"later":{"x":[1.5e3,true,null]},"about":{"host":"h","uri":"u","cpus":0,"status":"no-group","reason":"r"}}
 )";
 

@@ -35,7 +35,8 @@ class Table(LiveTest):
 
     def test_rows_add_up_by_each_model_and_policy(self):
         for arguments in ((), ("--model", "vm-share"), ("--static", "even", "--static-watts", "3"),
-                          ("--static", "proportional", "--static-watts", "3"), ("--static-watts", "3")):
+                          ("--static", "proportional", "--static-watts", "3"), ("--static", "allocation", "--static-watts", "3"),
+                          ("--static-watts", "3")):
             for interval in self.intervals("--count", "1", "--delay", "1", *arguments):
                 assert_rows_add_up(self, interval)
 

@@ -96,6 +96,22 @@ class Record(LiveTest):
                 self.assertIn(self.stays.name, live[0])
                 self.assertEqual(live, recording.replay(*form))
 
+    def test_a_recording_without_a_policy_is_divided_by_allocation(self):
+        two = self.own_guest("two", HALT, vcpus=2)
+        with Recording("-c", self.daemon.uri, "-n", "2", "-d", "0.5") as recording:
+            recording.process.wait(30)
+            recording.finish()
+            watts = ("--json", "--static-watts", "3")
+            separate = json_lines(recording.replay(*watts)[0])
+            self.assertEqual(2, len(separate))
+            for apart, given in zip(separate, json_lines(recording.replay(*watts, "--static", "allocation")[0])):
+                assert_rows_add_up(self, given)
+                self.assertEqual([], [r for r in given["rows"] if r["kind"] == "static"])
+                total = sum(r["energy_uj"] for r in apart["rows"] if r["kind"] == "static")
+                more = {r["name"]: r["energy_uj"] - row(apart, uuid=r["uuid"])["energy_uj"] for r in given["rows"] if r["kind"] == "domain"}
+                self.assertAlmostEqual(total * 2 / 3, more[two.name], delta=2)
+                self.assertAlmostEqual(total / 3, more[self.stays.name], delta=2)
+
     def test_a_kill_leaves_all_that_was_shown(self):
         for _ in range(5):
             with Recording("-c", self.daemon.uri, "--json", "--delay", "0.1") as recording:

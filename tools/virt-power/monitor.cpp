@@ -36,7 +36,7 @@ public:
         : options_(options),
           signals_(context.signals),
           recorder_(recorder),
-          feeds_(make_feeds(options, context.make_source)),
+          feeds_(make_feeds(options, context.make_source, recorder != nullptr)),
           reporter_(options, {options.uris, context.signals.stop,
                               !quiet && options.output == OutputKind::Table && has_terminal(), quiet}) {}
 
@@ -46,7 +46,8 @@ public:
 private:
     enum class Wake { Time, Stop, ReaderGone, Delivery };
 
-    static std::vector<HostFeed> make_feeds(const Options& options, const SourceFactory& make_source);
+    static std::vector<HostFeed> make_feeds(const Options& options, const SourceFactory& make_source,
+                                            bool recorded);
     Wake wait_until(std::optional<TimePoint> when);
     Wake await_answers(size_t asked, TimePoint next);
     size_t take_deliveries();
@@ -68,11 +69,14 @@ private:
     std::optional<int> status_;         ///< to end with
 };
 
-std::vector<HostFeed> Monitor::make_feeds(const Options& options, const SourceFactory& make_source) {
+/// A recording holds what each static policy needs, so that it can be replayed by any.
+std::vector<HostFeed> Monitor::make_feeds(const Options& options, const SourceFactory& make_source,
+                                          bool recorded) {
+    bool allocations = recorded || options.attribution.static_policy == StaticPolicy::Allocation;
     std::vector<HostFeed> feeds;
     std::vector<HostPipe> pipes = make_pipes(options.uris.size(), options.attribution);
     for (size_t host = 0; host < options.uris.size(); ++host)
-        feeds.emplace_back(make_source({options.uris[host], options.timeout, options.read_only}),
+        feeds.emplace_back(make_source({options.uris[host], options.timeout, options.read_only, allocations}),
                            std::move(pipes[host]));
     return feeds;
 }

@@ -49,7 +49,7 @@ void declare_output_options(CLI::App& app, GivenOptions& given) {
     app.add_option("--model", given.model, "How energy is divided: host-share (default) or vm-share")
         ->type_name("MODEL");
     app.add_option("--static", given.static_policy,
-                   "What becomes of static power: separate (default), even or proportional")
+                   "What becomes of static power: separate (default), even, proportional or allocation")
         ->type_name("POLICY");
     app.add_option("--static-watts", given.static_watts,
                    "Static power, of each package or by zone; none: not even if measured")
@@ -82,7 +82,8 @@ Options check_options(const GivenOptions& given) {
         must(choose<StaticPolicy>("--static", given.static_policy,
                                   {{"separate", StaticPolicy::Separate},
                                    {"even", StaticPolicy::Even},
-                                   {"proportional", StaticPolicy::Proportional}}));
+                                   {"proportional", StaticPolicy::Proportional},
+                                   {"allocation", StaticPolicy::Allocation}}));
     if (given.static_watts == "none")
         options.attribution.use_measured_static = false;
     else if (given.static_watts)

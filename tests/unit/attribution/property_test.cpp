@@ -36,9 +36,13 @@ public:
         }
         for (ZoneReading& zone : zones_) builder.zone(changed(zone));
         for (const DomainUsage& usage : domains_)
-            if (below(6) != 0) builder.running(usage);
+            if (below(6) != 0) builder.running(shown(usage));
+        for (DomainSample& sample : builder.sample.domains) {
+            if (below(60) != 0) sample.vcpus = static_cast<uint32_t>(1 + below(8));
+            if (below(60) != 0) sample.memory_kib = below(1 << 24);
+        }
         for (const DomainUsage& usage : departed_)
-            if (below(6) != 0) builder.departed(usage);
+            if (below(6) != 0) builder.departed(shown(usage));
         if (below(3) != 0) builder.count(static_cast<uint32_t>(domains_.size()));
         builder.sample.reading->cycles_gaps = below(10) == 0 ? 1 : 0;
         if (below(12) == 0) builder.sample.reading.reset();
@@ -53,6 +57,15 @@ private:
     static void grow(Usage& usage, uint64_t amount) {
         usage.time_ns += amount;
         usage.cycles = usage.cycles.value_or(0) + amount / 3;
+        usage.weight = usage.weight.value_or(0) + amount / 5;
+    }
+
+    /// At times without what need not be there.
+    DomainUsage shown(DomainUsage usage) {
+        if (below(10) == 0) usage.helpers.clear();
+        if (below(60) == 0) usage.packages[0].weight.reset();
+        if (below(30) == 0 && !usage.helpers.empty()) usage.helpers[0].weight.reset();
+        return usage;
     }
 
     void use(DomainUsage& usage) {
@@ -60,6 +73,8 @@ private:
         for (size_t p = 0; p < packages_; ++p) {
             uint64_t amount = below(4) == 0 ? 0 : below(scale());
             grow(usage.packages[p], amount);
+            // At times absurd as well: more than the domain's own.
+            grow(usage.helpers[p], below(30) == 0 ? below(scale()) : amount / 4);
             if (below(20) != 0) grow(vms_[p], amount);  // at times the sum misses it
             grow(host_[p], amount);
         }
@@ -78,6 +93,7 @@ private:
     void start() {
         domains_.push_back(
             domain("vm" + std::to_string(below(8)), next_instance_++, std::vector<Usage>(packages_)));
+        domains_.back().helpers.resize(packages_);
     }
 
     void end(size_t index) {
@@ -90,7 +106,10 @@ private:
         std::fill(host_.begin(), host_.end(), Usage{});
         std::fill(vms_.begin(), vms_.end(), Usage{});
         departed_.clear();
-        for (DomainUsage& usage : domains_) usage.packages.assign(packages_, Usage{});
+        for (DomainUsage& usage : domains_) {
+            usage.packages.assign(packages_, Usage{});
+            usage.helpers.assign(packages_, Usage{});
+        }
     }
 
     std::mt19937 random_;
@@ -112,6 +131,8 @@ void expect_conserved(const Interval& interval) {
             row_total += part.energy_uj;
         }
         ASSERT_EQ(row.energy_uj.value_or(0), row_total);
+        ASSERT_LE(row.helper_energy_uj.value_or(0), row_total);
+        ASSERT_LE(row.helper_time_ns.value_or(0), row.cpu_time_ns.value_or(0));
         rows_total += row_total;
         if (row.energy_share) {
             ASSERT_GE(*row.energy_share, 0.0);
@@ -133,13 +154,13 @@ void expect_conserved(const Interval& interval) {
 AttributionOptions random_options(uint32_t seed) {
     AttributionOptions options;
     options.model = seed % 2 == 0 ? Model::HostShare : Model::VmShare;
-    options.static_policy = static_cast<StaticPolicy>(seed / 2 % 3);
-    if (seed / 6 % 3 != 0) options.static_uw[seed / 6 % 3 == 1 ? "" : "zone-0"] = 5'000'000;
+    options.static_policy = static_cast<StaticPolicy>(seed / 2 % 4);
+    if (seed / 8 % 3 != 0) options.static_uw[seed / 8 % 3 == 1 ? "" : "zone-0"] = 5'000'000;
     return options;
 }
 
 TEST(Property, RowsAddUpToTheCountedZonesWhateverHappens) {
-    size_t intervals = 0, with_energy = 0;
+    size_t intervals = 0, with_energy = 0, weighed = 0, not_weighed = 0, with_helpers = 0;
     for (uint32_t seed = 0; seed < 400; ++seed) {
         RandomHost host(seed);
         Attributor attributor(random_options(seed));
@@ -149,6 +170,9 @@ TEST(Property, RowsAddUpToTheCountedZonesWhateverHappens) {
             ++intervals;
             with_energy += std::any_of(interval->rows.begin(), interval->rows.end(),
                                        [](const Row& row) { return row.energy_uj.value_or(0) != 0; });
+            (interval->weighed ? weighed : not_weighed) += 1;
+            with_helpers += std::any_of(interval->rows.begin(), interval->rows.end(),
+                                        [](const Row& row) { return row.helper_energy_uj.value_or(0) != 0; });
             expect_conserved(*interval);
             if (HasFatalFailure()) FAIL() << "seed " << seed << " step " << step;
         }
@@ -156,6 +180,9 @@ TEST(Property, RowsAddUpToTheCountedZonesWhateverHappens) {
     // The property must not hold for want of cases.
     EXPECT_GT(intervals, 8000U);
     EXPECT_GT(with_energy, 7000U);
+    EXPECT_GT(weighed, 3000U);
+    EXPECT_GT(not_weighed, 1000U);
+    EXPECT_GT(with_helpers, 3000U);
 }
 
 /// Without defects, each domain's CPU time over all intervals is its counter.

@@ -115,5 +115,62 @@ TEST(WorkedExample, SharesAndUse) {
     EXPECT_EQ(cpu_time(*interval, RowKind::Host), second);
 }
 
+/// The second example: weighed use, helpers, static power by allocation.
+Sample weighed(uint64_t time_ns, const Usage& host, const Usage& vms, const Usage& alpha, const Usage& beta,
+               const Usage& helpers, uint64_t package_uj, uint64_t dram_uj) {
+    DomainUsage first = domain("alpha", 1, {alpha});
+    first.helpers = {helpers};
+    SampleBuilder builder(time_ns);
+    builder.package(host, vms).zone("package-0", package_uj).zone(zone("package-0/dram", dram_uj, "dram"));
+    builder.running(std::move(first)).running(domain("beta", 2, {beta})).count(2);
+    builder.sample.domains[0].vcpus = 2;
+    builder.sample.domains[0].memory_kib = 4 << 20;
+    builder.sample.domains[1].vcpus = 6;
+    builder.sample.domains[1].memory_kib = 2 << 20;
+    builder.sample.reading->cycles_gaps = 0;
+    builder.sample.reading->weighing = Weighing{600, 1000, 0, true};
+    return builder;
+}
+
+Interval weighed_interval(const AttributionOptions& given) {
+    Attributor attributor(given);
+    (void)attributor.add(weighed(100 * second, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, {}, 0}, 0, 0));
+    return *attributor
+                .add(weighed(103 * second, {6 * second, 12'000'000'000, 10'400'000'000},
+                             {5 * second, 10'000'000'000, 8'400'000'000},
+                             {3 * second, 6'000'000'000, 4'400'000'000},
+                             {2 * second, 4'000'000'000, 4'000'000'000}, {second / 2, {}, 1'100'000'000},
+                             52'000'000, 5'600'000))
+                .interval;
+}
+
+TEST(WorkedExample, WeighedUseAndHelpers) {
+    Interval interval = weighed_interval(options(Model::HostShare, StaticPolicy::Separate, 0));
+    EXPECT_TRUE(interval.weighed);
+    EXPECT_EQ(interval.basis, Basis::Cycles);
+    EXPECT_EQ(interval.rows[0].zones[0].energy_uj, 22'000'000U);
+    EXPECT_EQ(interval.rows[1].zones[0].energy_uj, 20'000'000U);
+    EXPECT_EQ(interval.rows[2].zones[0].energy_uj, 10'000'000U);
+    EXPECT_EQ(interval.rows[0].helper_time_ns, second / 2);
+    EXPECT_EQ(interval.rows[0].helper_energy_uj, 5'500'000U + 592'307U);
+    EXPECT_FALSE(interval.rows[1].helper_energy_uj);
+}
+
+TEST(WorkedExample, StaticPowerByAllocation) {
+    AttributionOptions given = options(Model::HostShare, StaticPolicy::Allocation, 8'000'000);
+    given.static_uw["package-0/dram"] = 1'000'000;
+    Interval interval = weighed_interval(given);
+    const std::vector<Expected> expected = {{RowKind::Domain, "alpha", 17'846'153, 3'100'000},
+                                            {RowKind::Domain, "beta", 28'769'231, 2'000'000},
+                                            {RowKind::Host, "", 5'384'616, 500'000}};
+    ASSERT_EQ(interval.rows.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(interval.rows[i].kind, expected[i].kind);
+        EXPECT_EQ(interval.rows[i].zones[0].energy_uj, expected[i].package_uj) << expected[i].name;
+        EXPECT_EQ(interval.rows[i].zones[1].energy_uj, expected[i].dram_uj) << expected[i].name;
+    }
+    EXPECT_EQ(interval.rows[0].helper_energy_uj, 2'961'538U + 275'000U);
+}
+
 }  // namespace
 }  // namespace virt_power::test

@@ -23,8 +23,11 @@ struct FakeDaemon {
     bool has_domains = true;
     bool spoil_first_record = false;
     int64_t now_ns = 1'000'000'000;
+    uint64_t instance = 5;  ///< of each domain
+    std::optional<Error> allocation_error;
+    std::vector<Param> alpha_given{{"vcpu.current", uint32_t{2}}, {"balloon.current", uint64_t{1 << 20}}};
 
-    std::vector<std::string> calls;  ///< "open ro", "open rw", "energy", "energy+cpu", "close"
+    std::vector<std::string> calls;  ///< "open ro", "open rw", "energy", "energy+cpu", "allocation", "close"
 };
 
 class FakeConnection : public Connection {
@@ -37,6 +40,7 @@ public:
     HostFacts facts() override { return {"qemu:///fake", "fakehost", 8}; }
 
     Result<std::vector<DomainRecord>> stats(Groups groups) override {
+        if (groups == Groups::Allocation) return allocations();
         daemon_.calls.emplace_back(groups == Groups::Energy ? "energy" : "energy+cpu");
         if (daemon_.stats_error) return *daemon_.stats_error;
         std::vector<DomainRecord> records;
@@ -54,6 +58,13 @@ public:
     }
 
 private:
+    /// beta it does not tell about.
+    Result<std::vector<DomainRecord>> allocations() {
+        daemon_.calls.emplace_back("allocation");
+        if (daemon_.allocation_error) return *daemon_.allocation_error;
+        return std::vector<DomainRecord>{{"alpha", "uuid-alpha", daemon_.alpha_given}};
+    }
+
     void fill(DomainRecord& record, const std::string& status, bool first, Groups groups) const {
         auto sink = [&record](std::string_view name, const ParamValue& value) {
             record.params.push_back({std::string(name), value});
@@ -69,7 +80,7 @@ private:
         if (read_only_ && daemon_.coarse_ns != 0) host.interval_ns = daemon_.coarse_ns;
         if (first) encode_host(host, sink);
         DomainUsage usage;
-        usage.instance = 5;
+        usage.instance = daemon_.instance;
         usage.packages.push_back({50, {}});
         encode_domain(usage, sink);
     }
@@ -88,9 +99,9 @@ inline Connector connector_to(FakeDaemon& daemon) {
     };
 }
 
-inline Session session_to(FakeDaemon& daemon, bool read_only = false) {
+inline Session session_to(FakeDaemon& daemon, bool read_only = false, bool allocations = false) {
     Clocks clocks{[&daemon] { return daemon.now_ns; }, [&daemon] { return daemon.now_ns + 5; }};
-    return Session({"qemu:///given", read_only}, connector_to(daemon), clocks);
+    return Session({"qemu:///given", read_only, allocations}, connector_to(daemon), clocks);
 }
 
 }  // namespace virt_power::test

@@ -40,12 +40,14 @@ std::vector<std::string> names_of(const Json& json) {
 TEST(JsonSink, HasTheDocumentedKeysAndNoOther) {
     Catcher catcher;
     Json json = Json::parse(written(*make_json_sink(catcher.fd(), {}), catcher, {interval()}));
-    EXPECT_EQ(keys_of(json), (std::vector<std::string>{"host", "uri", "start", "end", "duration_ns", "basis",
-                                                       "model", "static", "idle", "zones", "rows"}));
+    EXPECT_EQ(keys_of(json),
+              (std::vector<std::string>{"host", "uri", "start", "end", "duration_ns", "basis", "weighed",
+                                        "model", "static", "idle", "zones", "rows"}));
     EXPECT_EQ(json["start"], "2023-11-14T22:13:20.345Z");
     EXPECT_EQ(json["end"], "2023-11-14T22:13:22.345Z");
     EXPECT_EQ(json["duration_ns"], 2'000'000'000U);
     EXPECT_EQ(json["basis"], "cycles");
+    EXPECT_EQ(json["weighed"], false);
     EXPECT_EQ(json["model"], "host-share");
     EXPECT_EQ(json["static"], "separate");
     EXPECT_EQ(json["idle"], "included");
@@ -73,6 +75,22 @@ TEST(JsonSink, HasLimitsAndFrequenciesWhereTheyAreKnown) {
     EXPECT_EQ(json["zones"][0].count("limit_uw"), 0U);
     EXPECT_EQ(json["zones"][2]["limit_uw"], 65'000'000);
     EXPECT_EQ(json["packages"], Json::parse(R"([{"id":0},{"id":7,"frequency_khz":2400000}])"));
+}
+
+TEST(JsonSink, HasTheHelpersPartOfARowWhereItIsKnown) {
+    Interval one = interval();
+    one.weighed = true;
+    one.rows[1].helper_time_ns = 5;
+    one.rows[1].helper_energy_uj = 0;
+    one.rows[2].helper_time_ns = 7;
+    Catcher catcher;
+    Json json = Json::parse(written(*make_json_sink(catcher.fd(), {}), catcher, {one}));
+    EXPECT_EQ(json["weighed"], true);
+    EXPECT_EQ(json["rows"][0]["helper_energy_uj"], 0U);
+    EXPECT_EQ(json["rows"][0]["helper_cpu_time_ns"], 5U);
+    EXPECT_EQ(json["rows"][1].count("helper_cpu_time_ns"), 0U);
+    EXPECT_EQ(json["rows"][2].count("helper_energy_uj"), 0U);
+    EXPECT_EQ(json["rows"][2]["helper_cpu_time_ns"], 7U);
 }
 
 TEST(JsonSink, SaysWhyThereIsNoEnergy) {
@@ -142,13 +160,29 @@ TEST(CsvSink, HeaderOnceAndAsManyCells) {
     std::unique_ptr<Sink> sink = make_csv_sink(catcher.fd(), {});
     std::vector<std::string> lines = lines_of(written(*sink, catcher, {interval()}));
     ASSERT_EQ(lines.size(), 5U);
-    for (const std::string& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 20) << line;
+    for (const std::string& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 23) << line;
     EXPECT_EQ(
         lines[1],
         "2023-11-14T22:13:20.345Z,2023-11-14T22:13:22.345Z,2000000000,kvm1,qemu+tls://kvm1/system,ok,cycles,"
         "host-share,separate,included,powercap,domain,large,00000000-0000-0000-0000-000000000021,21,11000000,"
-        "5.5,0.55,0.5,4000000000,");
+        "5.5,0.55,0.5,4000000000,,,,false");
     EXPECT_EQ(lines_of(written(*sink, catcher, {interval()})).size(), 4U);
+}
+
+TEST(CsvSink, SaysWhatIsWeighedAndTheHelpersPart) {
+    auto ends_of = [](const Interval& one) {
+        Catcher catcher;
+        std::string line = lines_of(written(*make_csv_sink(catcher.fd(), {}), catcher, {one})).at(1);
+        return line.substr(line.find("4000000000,"));
+    };
+    Interval one = interval();
+    one.weighed = true;
+    one.rows[1].helper_time_ns = 5;
+    one.rows[1].helper_energy_uj = 6;
+    EXPECT_EQ(ends_of(one), "4000000000,,6,5,true");
+    one.basis.reset();
+    one.weighed = false;
+    EXPECT_EQ(ends_of(one), "4000000000,,6,5,");
 }
 
 TEST(TableSink, PlainTextHasNoEscapes) {

@@ -169,6 +169,27 @@ TEST(Columns, TheLastOnesGoBeforeTheNameDoes) {
     EXPECT_NE(shown({interval()}, 80).head.back().find("SOURCE"), std::string::npos);
 }
 
+TEST(Columns, HelpersHaveOneWhereSomeRowHasThem) {
+    Interval one = interval();
+    EXPECT_EQ(shown({one}).head.back().find("HELPER"), std::string::npos);
+    one.weighed = true;
+    one.rows[1].helper_energy_uj = 3'000'000;
+    Shown text = shown({one}, 100);
+    EXPECT_EQ(text.head.back(),
+              "NAME                W+IDLE  J SINCE START  ENERGY%  CPU%  HELPER W  BASIS           SOURCE");
+    EXPECT_EQ(text.domains[0],
+              "large                 5.50          11.00     55.0  50.0      1.50  weighed cycles  powercap");
+    EXPECT_EQ(text.domains[1],
+              "small                 2.00           4.00     20.0  12.5         -  weighed cycles  powercap");
+    // It is the last to go before the name is cut.
+    one.rows[1].name = std::string(200, 'x');
+    EXPECT_EQ(shown({one}, 70).head.back(),
+              "NAME                    W+IDLE  J SINCE START  ENERGY%  CPU%  HELPER W");
+    EXPECT_EQ(shown({one}, 60).head.back(), "NAME                    W+IDLE  J SINCE START  ENERGY%  CPU%");
+    for (size_t width = 0; width < 120; ++width)
+        for (bool hosts : {false, true}) EXPECT_EQ(shown({one}, width, hosts).domains.size(), 3U);
+}
+
 TEST(Columns, HostAndNameShareWhatThereIs) {
     Interval one = interval(std::string(100, 'h'));
     one.rows[1].name = std::string(200, 'x');

@@ -145,6 +145,43 @@ TEST_F(ReaderTest, EachLineIsCheckedAgainstWhatItNeeds) {
               "line 2: 'message': a string, or {\"hex\": pairs of hexadecimal digits}, should be here");
 }
 
+TEST_F(ReaderTest, WeightsAndAllocationsAreOfWhatThereIs) {
+    const std::string domain = R"(,"domains":[[0,"n","u",1,null]],"running":[0],"use":[[1,2]])";
+    const std::string reading = R"(,"reading":[1,2,"bpf",null,null,null])";
+    const std::string package = reading + R"(,"packages":[0],"package_use":[[1,null,2,null]])";
+    const std::string departed =
+        reading + R"(,"domains":[[0,"n","u",1,null]],"departed":[0],"departed_use":[[1,2]])";
+    const std::pair<std::string, std::string> cases[] = {
+        {domain + R"(,"use_weight":[])", "'use_weight' must have an element for each domain that runs"},
+        {domain + R"(,"use_weight":[[1,2]])", "a use must have as many weights as packages"},
+        {domain + R"(,"use_helper":[[],[]])", "'use_helper' must have an element for each domain that runs"},
+        {domain + R"(,"use_helper":[[1]])", "'use_helper': pairs of numbers should be here"},
+        {domain + R"(,"vcpus":[1,2])", "'vcpus' must have an element for each domain that runs"},
+        {R"(,"memory":[1])", "'memory' must have an element for each domain that runs"},
+        {package + R"(,"package_weight":[])", "'package_weight' must have an element for each package"},
+        {package + R"(,"package_weight":[[1]])", "'package_weight' must have two weights for each package"},
+        {package + R"(,"package_shared":[1,2])", "'package_shared' must have an element for each package"},
+        {package + R"(,"package_squared":[])", "'package_squared' must have an element for each package"},
+        {departed + R"(,"departed_weight":[])",
+         "'departed_weight' must have an element for each departed domain"},
+        {departed + R"(,"departed_helper":[])",
+         "'departed_helper' must have an element for each departed domain"},
+        {reading + R"(,"departed_total_weight":[1])",
+         "'departed_total_weight' must have an element for each package of 'departed_total'"},
+        {R"(,"package_weight":[])", "it has counters of the host, but no 'reading'"},
+        {R"(,"departed_helper":[])", "it has counters of the host, but no 'reading'"},
+    };
+    for (const auto& [rest, said] : cases) EXPECT_EQ(problem_of(sample(rest)), "line 2: " + said) << rest;
+}
+
+/// What ran is told anew, but not what it was given: that was of others.
+TEST_F(ReaderTest, AllocationsOfOthersAreNotTaken) {
+    const std::string first =
+        sample(R"(,"domains":[[0,"n","u",1,null]],"running":[0],"use":[[1,2]],"vcpus":[4])");
+    EXPECT_EQ(problem(header + first + "\n" + R"({"host":0,"time":[1,2],"running":[]})" + "\n"),
+              "line 3: 'vcpus' must have an element for each domain that runs");
+}
+
 TEST_F(ReaderTest, NumbersAreWholeAndOfTheirRange) {
     for (const char* number :
          {"18446744073709551616", "-1", "1.0", "1e3", "01", "+1", "x", "\"1\"", "0x1", "null"})
@@ -159,8 +196,12 @@ TEST_F(ReaderTest, ListsOfAFixedFormHaveThatForm) {
     EXPECT_EQ(problem_of(R"({"host":0,"time":[1]})"), "line 2: 'time': an array has too few elements");
     EXPECT_EQ(problem_of(R"({"host":0,"time":[1,2,3]})"), "line 2: 'time': an array has too many elements");
     EXPECT_EQ(problem_of(R"({"host":0,"time":{}})"), "line 2: 'time': an array should be here");
-    EXPECT_EQ(problem_of(sample(R"(,"use":[[1]])")),
-              "line 2: 'use': pairs of time and cycles should be here");
+    EXPECT_EQ(problem_of(sample(R"(,"use":[[1]])")), "line 2: 'use': pairs of numbers should be here");
+    EXPECT_EQ(problem_of(sample(R"(,"weighing":[1,2,3])")),
+              "line 2: 'weighing': an array has too few elements");
+    EXPECT_EQ(problem_of(sample(R"(,"weighing":[1,2,4294967296,true])")),
+              "line 2: 'weighing': a number is out of range");
+    EXPECT_EQ(problem_of(sample(R"(,"vcpus":[4294967296])")), "line 2: 'vcpus': a number is out of range");
 }
 
 TEST_F(ReaderTest, EndlessNestingIsNoRecording) {

@@ -38,6 +38,17 @@ Sample full_sample() {
     sample.domains = {{{"a", "uuid-a", 1, {{1, 2}, {3, std::nullopt}}, UsageSource::Bpf}, 5},
                       {{"no use", "uuid-b", 0, {}, std::nullopt}, std::nullopt}};
     sample.notices = {"one", "two\n\xff"};
+    reading.weighing = Weighing{600, std::numeric_limits<uint32_t>::max(), 0, true};
+    reading.packages[0].host.weight = most;
+    reading.packages[0].shared = most;
+    reading.packages[1].squared = most;
+    reading.departed_totals[1].weight = 8;
+    reading.departed[0].packages[0].weight = 9;
+    reading.departed[0].helpers = {{1, std::nullopt, 0}};
+    sample.domains[0].usage.packages[1].weight = 10;
+    sample.domains[0].usage.helpers = {{most, std::nullopt, most}, {0, std::nullopt, std::nullopt}};
+    sample.domains[0].vcpus = std::numeric_limits<uint32_t>::max();
+    sample.domains[1].memory_kib = most;
     return sample;
 }
 
@@ -87,6 +98,24 @@ TEST_F(RoundTrip, EveryFieldAndEachAlone) {
     vary([](Sample& s) { s.domains[1] = s.domains[0]; });
     vary([](Sample& s) { s.reading->departed.push_back(s.domains[0].usage); });
     vary([](Sample& s) { s.notices.clear(); });
+    vary([](Sample& s) { s.reading->weighing.reset(); });
+    vary([](Sample& s) { s.reading->weighing->measured = false; });
+    vary([](Sample& s) { s.reading->weighing->shared_permille = 0; });
+    vary([](Sample& s) { s.reading->weighing->square_permille = 7; });
+    vary([](Sample& s) { s.reading->packages[0].host.weight.reset(); });
+    vary([](Sample& s) { s.reading->packages[1].vms.weight = 0; });
+    vary([](Sample& s) { s.reading->packages[0].shared.reset(); });
+    vary([](Sample& s) { s.reading->packages[0].squared = 0; });
+    vary([](Sample& s) { s.reading->departed_totals[1].weight.reset(); });
+    vary([](Sample& s) { s.reading->departed[0].packages[0].weight.reset(); });
+    vary([](Sample& s) { s.reading->departed[0].helpers.clear(); });
+    vary([](Sample& s) { s.domains[0].usage.packages[1].weight.reset(); });
+    vary([](Sample& s) { s.domains[0].usage.helpers.clear(); });
+    vary([](Sample& s) { s.domains[0].usage.helpers.pop_back(); });
+    vary([](Sample& s) { s.domains[0].usage.helpers[1].weight = 0; });
+    vary([](Sample& s) { s.domains[0].vcpus.reset(); });
+    vary([](Sample& s) { s.domains[1].vcpus = 0; });
+    vary([](Sample& s) { s.domains[1].memory_kib.reset(); });
     auto out = recorder();
     for (const Sample& sample : given) {
         ASSERT_TRUE(out->add(0, sample));
@@ -123,6 +152,61 @@ TEST_F(RoundTrip, WhatIsNotKnownTakesNoRoom) {
     EXPECT_EQ(limits, "[18446744073709551615,null][]");
     EXPECT_EQ(frequencies, "[null,18446744073709551615][null,18446744073709551615]");
     EXPECT_EQ(read_all(path()).samples, given);
+}
+
+/// What domains were given and what use weighs is written when it changes.
+TEST_F(RoundTrip, AllocationsAndWeighingAreWrittenWhenTheyChange) {
+    Sample sample = full_sample(), more = sample, none = sample;
+    more.domains[1].vcpus = 3;
+    none.reading->weighing.reset();
+    for (DomainSample& domain : none.domains) domain.vcpus.reset(), domain.memory_kib.reset();
+    Sample empty = sample;
+    empty.domains.clear();
+    std::vector<Sample> given{none, sample, sample, more, more, none, none, sample, empty, sample};
+    auto out = recorder();
+    for (const Sample& each : given) ASSERT_TRUE(out->add(0, each));
+    ASSERT_TRUE(out->started());
+    ASSERT_TRUE(out->finish());
+    std::istringstream lines(text());
+    std::string line, vcpus, memory, weighing;
+    while (std::getline(lines, line)) {
+        auto json = nlohmann::json::parse(line);
+        if (json.contains("vcpus")) vcpus += json["vcpus"].dump();
+        if (json.contains("memory")) memory += json["memory"].dump();
+        if (json.contains("weighing")) weighing += json["weighing"].dump();
+    }
+    EXPECT_EQ(vcpus, "[4294967295,null][4294967295,3][][4294967295,null][][4294967295,null]");
+    EXPECT_EQ(memory,
+              "[null,18446744073709551615][][null,18446744073709551615][][null,18446744073709551615]");
+    EXPECT_EQ(weighing, "[600,4294967295,0,true]null[600,4294967295,0,true]");
+    EXPECT_EQ(read_all(path()).samples, given);
+}
+
+/// As recordings were before there were weights.
+TEST_F(RoundTrip, WithoutWeightsNoKeySpeaksOfThem) {
+    Sample sample = full_sample();
+    sample.reading->weighing.reset();
+    auto drop = [](std::vector<Usage>& usages) {
+        for (Usage& usage : usages) usage.weight.reset();
+    };
+    for (PackageReading& package : sample.reading->packages)
+        package.host.weight.reset(), package.vms.weight.reset(), package.shared.reset(),
+            package.squared.reset();
+    drop(sample.reading->departed_totals);
+    drop(sample.reading->departed[0].packages);
+    sample.reading->departed[0].helpers.clear();
+    for (DomainSample& domain : sample.domains) {
+        drop(domain.usage.packages);
+        domain.usage.helpers.clear();
+        domain.vcpus.reset(), domain.memory_kib.reset();
+    }
+    auto out = recorder();
+    ASSERT_TRUE(out->add(0, sample));
+    ASSERT_TRUE(out->started());
+    ASSERT_TRUE(out->finish());
+    for (const char* word : {"weigh", "weight", "helper", "shared", "squared", "vcpus", "memory"})
+        EXPECT_EQ(text().find(word), std::string::npos) << word;
+    EXPECT_EQ(read_all(path()).samples, std::vector<Sample>{sample});
 }
 
 TEST_F(RoundTrip, EveryErrorOfEachHostAndEveryStep) {
@@ -174,6 +258,11 @@ public:
         sample.host_cpus = static_cast<uint32_t>(below(3));
         if (!rarely()) sample.reading = reading();
         for (size_t i = below(6); i > 0; --i) sample.domains.push_back({domain(), maybe()});
+        if (!rarely())
+            for (DomainSample& each : sample.domains) {
+                if (!rarely()) each.vcpus = static_cast<uint32_t>(below(2));
+                each.memory_kib = seldom();
+            }
         for (size_t i = rarely() ? below(3) : 0; i > 0; --i) sample.notices.push_back(text());
         return sample;
     }
@@ -191,11 +280,18 @@ private:
     }
     std::vector<Usage> usages() {
         std::vector<Usage> out(below(3));
-        for (Usage& usage : out) usage = {number(), maybe()};
+        bool weighed = !rarely();
+        for (Usage& usage : out) usage = {number(), maybe(), weighed ? maybe() : std::nullopt};
+        return out;
+    }
+    std::vector<Usage> helpers() {
+        std::vector<Usage> out = usages();
+        for (Usage& usage : out) usage.cycles.reset();
         return out;
     }
     DomainUsage domain() {
         DomainUsage out{std::string(1, static_cast<char>('a' + below(6))), "uuid", below(3), usages(), {}};
+        if (rarely()) out.helpers = helpers();
         if (rarely()) out.name = text();
         if (rarely()) out.usage_source = below(2) ? UsageSource::Bpf : UsageSource::Proc;
         return out;
@@ -209,8 +305,13 @@ private:
         out.interval_ns = maybe();
         if (rarely()) out.vm_count = static_cast<uint32_t>(random_());
         for (size_t i = below(3); i > 0; --i)
-            out.packages.push_back(
-                {static_cast<int64_t>(below(2)), {number(), maybe()}, {number(), maybe()}, seldom()});
+            out.packages.push_back({static_cast<int64_t>(below(2)),
+                                    {number(), maybe(), seldom()},
+                                    {number(), maybe(), seldom()},
+                                    seldom(),
+                                    seldom(),
+                                    seldom()});
+        if (rarely()) out.weighing = Weighing{static_cast<uint32_t>(below(3)), 2, 3, below(2) == 0};
         for (size_t i = below(3); i > 0; --i)
             out.zones.push_back({text(), "package",
                                  rarely() ? std::nullopt : std::optional<uint32_t>(below(2)), "perf",
