@@ -177,9 +177,11 @@ Result<Fitted> fit_recording(const LoadWindows& windows, const std::string& host
         }
         fitted.zones.push_back({zone->name, *std::move(fit)});
     }
+    const size_t all = windows.windows() + windows.dropped();
+    if (all == 0)
+        return refused(fmt::format("{}: no two samples are as far apart as a window is long", host));
     if (fitted.calibration.zones.empty())
-        return refused(fmt::format("{}: of {} windows none has energy that counts{}{}", host,
-                                   windows.windows() + windows.dropped(),
+        return refused(fmt::format("{}: of {} windows none has energy that counts{}{}", host, all,
                                    windows.last_problem().empty() ? "" : ": ", windows.last_problem()));
     fitted.calibration.weights = weights_of(found, fitted.notices);
     return fitted;

@@ -41,15 +41,15 @@ Error cannot_write(const fs::path& file, const fs::path& directory, int error_nu
                         directory.string(), strerrordesc_np(error_number))};
 }
 
-}  // namespace
-
 /// libvirt gives the whole name of a host.
-static bool is_own_name(std::string_view host) {
+bool is_own_name(std::string_view host) {
     std::array<char, 256> name{};
     if (::gethostname(name.data(), name.size() - 1) != 0) return false;
     std::string_view mine = name.data();
     return host == mine || host.starts_with(std::string(mine) + ".");
 }
+
+}  // namespace
 
 bool is_this_machine(const Sample& sample) {
     // A socket may be another machine's, forwarded.

@@ -177,7 +177,12 @@ TEST_F(Fit, memory_that_cannot_be_told_does_not_cost_the_package) {
 }
 
 TEST_F(Fit, nothing_at_all_is_refused) {
-    EXPECT_THAT(refusal(), HasSubstr("kvm1: of 0 windows none has energy"));
+    EXPECT_THAT(refusal(), HasSubstr("kvm1: no two samples are as far apart as a window"));
+    for (ZoneReading& zone : host_.reading().zones) zone.energy_uj.reset();
+    windows_.add(host_.sample);
+    host_.reading().time_ns += 10'000'000'000;
+    windows_.add(host_.sample);
+    EXPECT_THAT(refusal(), HasSubstr("kvm1: of 1 windows none has energy that counts"));
 }
 
 /// Idle, then one hyperthread of each core and both in turns, as calibrate --load puts it.
