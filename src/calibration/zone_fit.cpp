@@ -56,6 +56,7 @@ double spread(const std::vector<std::pair<double, double>>& value_and_weight) {
 Result<Solution> solve(const std::vector<Row>& rows, const Unknowns& unknowns) {
     double s = unknowns.s, q = unknowns.q, gain = 0;
     std::vector<double> power;
+    power.reserve(rows.size());
     for (const Row& row : rows) power.push_back(row.power);
     for (int step = 0; step < most_steps; step++) {
         std::vector<double> load, of_s, of_q;

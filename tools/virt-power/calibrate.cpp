@@ -104,11 +104,6 @@ std::optional<int> Calibrator::plan_load() {
     if (!is_this_machine(first_))
         return refused(fmt::format(
             "--load puts load on this machine, and {} is not it: run this command there", first_.host));
-    if (!options_.dry_run && place_.make_directories)
-        return refused(
-            fmt::format("a weight counts in the daemon's own {} alone: run this command as root, or give "
-                        "that file with --output",
-                        calibration_file_name));
     Result<std::vector<Core>> cores = read_shared_cores("/", allowed_cpus());
     if (!cores) return failed(cores.error());
     if (cores->empty()) {
@@ -118,6 +113,11 @@ std::optional<int> Calibrator::plan_load() {
                         first_.host));
         return std::nullopt;
     }
+    if (!options_.dry_run && place_.make_directories)
+        return refused(
+            fmt::format("a weight counts in the daemon's own {} alone: run this command as root, or give "
+                        "that file with --output",
+                        calibration_file_name));
     const std::vector<PackageReading>& packages = first_.reading->packages;
     if (std::none_of(packages.begin(), packages.end(),
                      [](const PackageReading& package) { return package.shared.has_value(); }))
