@@ -20,9 +20,9 @@ enum class CalibrationMethod {
     Load,       ///< a regression over load that was put on the host for it
 };
 
-/// Of shared cores where nobody measured it: two hyperthreads of a core draw 1.15 times what one does
-/// (docs/model.md), half of it each.
-inline constexpr uint32_t default_shared_permille = 575;
+/// Of shared cores where nobody measured it, as the plugin's own default: two hyperthreads of a core draw
+/// 1.1 times what one does (docs/model.md), half of it each.
+inline constexpr uint32_t default_shared_permille = 550;
 
 /// What a weight may be. Beyond it, something else was measured.
 inline constexpr uint32_t least_shared_permille = 300, most_shared_permille = 1200;
