@@ -10,11 +10,13 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 namespace virt_power {
 namespace {
 
 constexpr std::string_view zone_prefix = "zone ";
+constexpr const char* weights_group = "weights";
 constexpr uint64_t max_uw = 1'000'000'000'000;
 constexpr uint64_t max_windows = 1'000'000;
 constexpr double max_seconds = 1e6;
@@ -44,10 +46,10 @@ bool is_plain(std::string_view text) {
 }
 
 template <typename T>
-bool take_number(T& field, std::string_view text, T most) {
+bool take_number(T& field, std::string_view text, T least, T most) {
     T value{};
     auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || stop != text.data() + text.size() || !(value >= 0 && value <= most))
+    if (error != std::errc{} || stop != text.data() + text.size() || !(value >= least && value <= most))
         return false;
     field = value;
     return true;
@@ -58,14 +60,56 @@ using Setter = std::function<std::optional<std::string>(const std::string& value
 using Setters = std::map<std::string, Setter>;
 
 template <typename T>
-Setter number(T& field, T most, std::string_view what) {
+Setter number(T& field, T most, std::string_view what, T least = 0) {
+    return [&field, least, most, what](const std::string& value) -> std::optional<std::string> {
+        if (take_number(field, value, least, most)) return std::nullopt;
+        return fmt::format("{} from {} to {}", what, least, most);
+    };
+}
+
+template <typename T>
+Setter optional_number(std::optional<T>& field, T most, std::string_view what) {
     return [&field, most, what](const std::string& value) -> std::optional<std::string> {
-        if (take_number(field, value, most)) return std::nullopt;
-        return fmt::format("{} from 0 to {}", what, most);
+        T found{};
+        if (!take_number(found, value, T{0}, most)) return fmt::format("{} from 0 to {}", what, most);
+        field = found;
+        return std::nullopt;
     };
 }
 
 Setter microwatts(uint64_t& field) { return number(field, max_uw, "whole microwatts"); }
+
+constexpr std::string_view permille = "whole thousandths";
+Setter thousandths(uint32_t& field, uint32_t most, uint32_t least = 0) {
+    return number(field, most, permille, least);
+}
+Setter thousandths(std::optional<uint32_t>& field) {
+    return optional_number(field, most_square_permille, permille);
+}
+
+std::string_view name_of(CalibrationMethod method) {
+    switch (method) {
+        case CalibrationMethod::Idle:
+            return "idle";
+        case CalibrationMethod::Recording:
+            return "recording";
+        case CalibrationMethod::Load:
+            return "load";
+    }
+    return "";
+}
+
+/// How zones are measured, or how weights are: `one`, or by a recording.
+Setter method(CalibrationMethod& field, CalibrationMethod one) {
+    return [&field, one](const std::string& value) -> std::optional<std::string> {
+        for (CalibrationMethod known : {one, CalibrationMethod::Recording}) {
+            if (value != name_of(known)) continue;
+            field = known;
+            return std::nullopt;
+        }
+        return fmt::format("{} or recording", name_of(one));
+    };
+}
 
 Setter plain(std::string& field) {
     return [&field](const std::string& value) -> std::optional<std::string> {
@@ -133,6 +177,7 @@ private:
 
     void load_group(Calibration& calibration, const std::string& group) {
         if (group == "calibration") return;
+        if (group == weights_group) return load_weights(calibration);
         ZoneStatic zone;
         zone.name = group.starts_with(zone_prefix) ? group.substr(zone_prefix.size()) : "";
         if (!is_plain(zone.name)) {
@@ -148,14 +193,41 @@ private:
                          {"lowest_uw", microwatts(zone.lowest_uw)},
                          {"highest_uw", microwatts(zone.highest_uw)},
                          {"windows", number(zone.windows, max_windows, "a number")},
-                         {"dropped_windows", number(zone.dropped, max_windows, "a number")}});
-        for (const char* needed : {"source", "static_uw"}) {
-            if (given.count(needed) != 0) continue;
+                         {"dropped_windows", number(zone.dropped, max_windows, "a number")},
+                         {"method", method(zone.method, CalibrationMethod::Idle)},
+                         {"error_uw", optional_number(zone.error_uw, max_uw, "whole microwatts")}});
+        if (has_all(group, given, {"source", "static_uw"})) calibration.zones.push_back(std::move(zone));
+    }
+
+    void load_weights(Calibration& calibration) {
+        Weights weights;
+        std::set<std::string> given = load(
+            weights_group, {{"shared_permille", thousandths(weights.shared_permille, most_shared_permille,
+                                                            least_shared_permille)},
+                            {"shared_deviation_permille", thousandths(weights.shared_deviation_permille)},
+                            {"cycle_permille", thousandths(weights.cycle_permille, most_cycle_permille)},
+                            {"cycle_deviation_permille", thousandths(weights.cycle_deviation_permille)},
+                            {"square_permille", thousandths(weights.square_permille, most_square_permille)},
+                            {"square_deviation_permille", thousandths(weights.square_deviation_permille)},
+                            {"method", method(weights.method, CalibrationMethod::Load)},
+                            {"source", plain(weights.source)}});
+        if (!has_all(weights_group, given, {"shared_permille", "cycle_permille", "square_permille"})) return;
+        if (weights.cycle_permille == 0 && weights.square_permille == 0)
+            return tell(
+                fmt::format("{}: group [{}]: a cycle that weighs nothing cannot be; the group is ignored",
+                            name_, weights_group));
+        calibration.weights = std::move(weights);
+    }
+
+    bool has_all(const std::string& group, const std::set<std::string>& given,
+                 std::initializer_list<const char*> needed) {
+        for (const char* key : needed) {
+            if (given.count(key) != 0) continue;
             tell(fmt::format("{}: group [{}], key '{}': it is needed; the group is ignored", name_, group,
-                             needed));
-            return;
+                             key));
+            return false;
         }
-        calibration.zones.push_back(std::move(zone));
+        return true;
     }
 
     /// The keys that were taken.
@@ -186,6 +258,24 @@ private:
     std::unique_ptr<GKeyFile, KeyFileDeleter> file_;
 };
 
+void write_weights(std::string& text, const Weights& weights) {
+    auto out = std::back_inserter(text);
+    fmt::format_to(
+        out,
+        "\n# What a cycle weighs when energy is divided, in thousandths. Those without a deviation were not "
+        "measured.\n[{}]\n",
+        weights_group);
+    for (auto [key, value, deviation] :
+         {std::tuple{"shared", weights.shared_permille, weights.shared_deviation_permille},
+          std::tuple{"cycle", weights.cycle_permille, weights.cycle_deviation_permille},
+          std::tuple{"square", weights.square_permille, weights.square_deviation_permille}}) {
+        fmt::format_to(out, "{}_permille={}\n", key, value);
+        if (deviation) fmt::format_to(out, "{}_deviation_permille={}\n", key, *deviation);
+    }
+    fmt::format_to(out, "method={}\n", name_of(weights.method));
+    if (!weights.source.empty()) fmt::format_to(out, "source={}\n", weights.source);
+}
+
 }  // namespace
 
 Result<std::string> calibration_text(const Calibration& calibration, std::string_view written_by) {
@@ -204,10 +294,15 @@ Result<std::string> calibration_text(const Calibration& calibration, std::string
     for (const ZoneStatic& zone : calibration.zones) {
         fmt::format_to(out,
                        "\n[{}{}]\ntype={}\nsource={}\nstatic_uw={}\ndeviation_uw={}\nlowest_uw={}\n"
-                       "highest_uw={}\nwindows={}\ndropped_windows={}\n",
+                       "highest_uw={}\nwindows={}\ndropped_windows={}\nmethod={}\n",
                        zone_prefix, zone.name, zone.type, zone.source, zone.static_uw, zone.deviation_uw,
-                       zone.lowest_uw, zone.highest_uw, zone.windows, zone.dropped);
+                       zone.lowest_uw, zone.highest_uw, zone.windows, zone.dropped, name_of(zone.method));
+        if (zone.error_uw) fmt::format_to(out, "error_uw={}\n", *zone.error_uw);
         words.insert(words.end(), {zone.name, zone.type, zone.source});
+    }
+    if (calibration.weights) {
+        write_weights(text, *calibration.weights);
+        if (!calibration.weights->source.empty()) words.push_back(calibration.weights->source);
     }
     for (std::string_view word : words)
         if (!is_plain(word))

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numeric>
 
+#include "load_windows.hpp"
+
 namespace virt_power {
 namespace {
 
@@ -50,10 +52,6 @@ uint64_t deviation_of(const std::vector<uint64_t>& values) {
 
 Error refused(std::string message) { return {ErrorKind::Unsupported, 0, std::move(message)}; }
 
-bool is_static(const ZoneReading& zone) {
-    return zone.counted && (zone.type == "package" || zone.type == "dram");
-}
-
 const ZoneReading* find(const std::vector<ZoneReading>& zones, const std::string& name) {
     auto found =
         std::find_if(zones.begin(), zones.end(), [&](const ZoneReading& zone) { return zone.name == name; });
@@ -79,7 +77,7 @@ std::string Measurement::problem_of(const Sample& sample) const {
     if (!sample.reading || sample.reading->packages.empty())
         return fmt::format("{} gives no figures of its CPUs", host);
     if (sample.host_cpus == 0) return fmt::format("the number of CPUs of {} is not known", host);
-    if (std::none_of(sample.reading->zones.begin(), sample.reading->zones.end(), is_static))
+    if (std::none_of(sample.reading->zones.begin(), sample.reading->zones.end(), has_static_power))
         return fmt::format("{} has no energy counter that counts", host);
     return {};
 }
@@ -125,7 +123,7 @@ void Measurement::add_zone(const ZoneReading& before, const ZoneReading& now, ui
         fresh.result.dropped = windows_ + dropped_;
         found = zones_.insert(zones_.end(), std::move(fresh));
     }
-    bool good = !found->seen && is_static(before) && now.source == found->result.source &&
+    bool good = !found->seen && has_static_power(before) && now.source == found->result.source &&
                 before.source == now.source && before.gaps == now.gaps && before.energy_uj && now.energy_uj &&
                 *now.energy_uj >= *before.energy_uj;
     if (!good) return;
@@ -150,7 +148,7 @@ void Measurement::add_window(const HostReading& now, const Window& window) {
     for (Zone& zone : zones_) zone.seen = false;
     for (const ZoneReading& zone : now.zones) {
         const ZoneReading* before = find(before_->zones, zone.name);
-        if (before && is_static(zone)) add_zone(*before, zone, window.duration_ns);
+        if (before && has_static_power(zone)) add_zone(*before, zone, window.duration_ns);
     }
     for (Zone& zone : zones_)
         if (!zone.seen) zone.result.dropped++;

@@ -43,9 +43,11 @@ std::optional<StaticPower::Identity> StaticPower::identify() const {
                     status.st_ctim.tv_nsec};
 }
 
-void StaticPower::load(const Warn& warn) {
+void StaticPower::load() {
     zones_.clear();
+    weighing_.reset();
     told_.clear();
+    Warn warn = [this](std::string_view warning) { untold_.emplace_back(warning); };
     Result<std::string> text = read_small_file(file_, max_calibration_size);
     if (!text) {
         if (text.error().kind != ErrorKind::Gone)
@@ -60,6 +62,9 @@ void StaticPower::load(const Warn& warn) {
         return;
     }
     for (ZoneStatic& zone : calibration->zones) zones_[zone.name] = std::move(zone);
+    if (const std::optional<Weights>& weights = calibration->weights)
+        weighing_ =
+            Weighing{weights->shared_permille, weights->cycle_permille, weights->square_permille, true};
 }
 
 /// Only once energy is counted: before that, other zones may be yet to come.
@@ -81,17 +86,26 @@ void StaticPower::tell_strays(const std::vector<ZoneReading>& zones, const Warn&
     }
 }
 
+void StaticPower::look() {
+    uint64_t now_ns = now_ns_();
+    if (looked_ns_ && now_ns - *looked_ns_ < look_period_ns) return;
+    looked_ns_ = now_ns;
+    std::optional<Identity> identity = identify();
+    if (identity == identity_) return;
+    identity_ = identity;
+    load();
+}
+
+std::optional<Weighing> StaticPower::weighing() {
+    std::lock_guard lock(mutex_);
+    look();
+    return weighing_;
+}
+
 void StaticPower::add(std::vector<ZoneReading>& zones, const Warn& warn) {
     std::lock_guard lock(mutex_);
-    uint64_t now_ns = now_ns_();
-    if (!looked_ns_ || now_ns - *looked_ns_ >= look_period_ns) {
-        looked_ns_ = now_ns;
-        std::optional<Identity> identity = identify();
-        if (identity != identity_) {
-            identity_ = identity;
-            load(warn);
-        }
-    }
+    look();
+    for (const std::string& fault : std::exchange(untold_, {})) warn(fault);
     if (zones_.empty()) return;
     for (ZoneReading& zone : zones) {
         auto known = zones_.find(zone.name);

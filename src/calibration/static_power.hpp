@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /// \file
-/// A calibration file at work: the plugin's host-power-calibration.conf, or a user's own one.
+/// A calibration file at work, static power and weights: the plugin's host-power-calibration.conf, or a
+/// user's own one.
 #ifndef VIRT_POWER_CALIBRATION_STATIC_POWER_HPP
 #define VIRT_POWER_CALIBRATION_STATIC_POWER_HPP
 
@@ -43,6 +44,10 @@ public:
     /// `warn` gets each fault of a file once.
     void add(std::vector<ZoneReading>& zones, const Warn& warn);
 
+    /// What the file says that use weighs; absent where it says nothing, or is not believed. Looks at the
+    /// file like add(), which tells the faults that are found here.
+    std::optional<Weighing> weighing();
+
 private:
     /// What tells one content of the file from another, without reading it.
     struct Identity {
@@ -55,7 +60,8 @@ private:
     };
 
     [[nodiscard]] std::optional<Identity> identify() const;
-    void load(const Warn& warn);
+    void look();
+    void load();
     void tell_strays(const std::vector<ZoneReading>& zones, const Warn& warn);
 
     std::filesystem::path file_;
@@ -65,7 +71,9 @@ private:
     std::optional<uint64_t> looked_ns_;
     std::optional<Identity> identity_;  ///< of what was read last; absent: there was no file
     std::map<std::string, ZoneStatic> zones_;
-    std::set<std::string> told_;  ///< zones of this content that were warned of
+    std::optional<Weighing> weighing_;
+    std::vector<std::string> untold_;  ///< faults, until somebody takes them
+    std::set<std::string> told_;       ///< zones of this content that were warned of
 };
 
 }  // namespace virt_power

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -779,6 +780,38 @@ def a_recording_keeps_static_power_and_another_one_can_be_given():
         own = finish(golden("record", path + "2", "-c", "calibrated.json", "-d", "0.1", "-n", "2", env=env))[1]
         assert re.search(r"\(static power\) +5\.00 ", own), own
         equal(finish(golden("replay", path + "2"))[1], own)
+
+
+def hyperthreads_here():
+    """Has a core two that this process may use?"""
+    allowed = os.sched_getaffinity(0)
+    for cpu in allowed:
+        with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list", encoding="utf-8") as file:
+            siblings = file.read()
+        numbers = [part.split("-") for part in siblings.strip().split(",")]
+        if len({n for part in numbers for n in range(int(part[0]), int(part[-1]) + 1)} & allowed) > 1:
+            return True
+    return False
+
+
+@test
+def load_is_put_only_where_it_tells_something():
+    with tempfile.TemporaryDirectory() as directory:
+        with open("idle.json", encoding="utf-8") as file:
+            text = file.read().replace('"kvm1"', json.dumps(os.uname().nodename))
+        with open(f"{directory}/here.json", "w", encoding="utf-8") as file:
+            file.write(text)
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        status, out, err = calibrate("-c", f"{directory}/here.json", "--load", "--dry-run")
+        # The fixture's daemon counts no shared cores.
+        if hyperthreads_here():
+            equal((status, out), (1, ""))
+            assert "does not count the use of shared cores: without it no weight can be found (--load)" in err, err
+        else:
+            equal(status, 0)
+            assert "has two hyperthreads that this process may use: no load is put, and no weight is needed\n" in err, err
+            assert "weighs" not in out and "package-0 " in out, out
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin < 1
 
 
 def attempt(number, function, last):

@@ -3,6 +3,7 @@
 """How virt-power record and replay behave: files that exist, disks that are full, kills, foreign files. Prints TAP."""
 
 import fcntl
+import json
 import os
 import random
 import resource
@@ -14,7 +15,8 @@ import tempfile
 import time
 
 import run_behaviour
-from run_behaviour import PROMPT, equal, finish, golden, on_terminal, read_until, start, test, wait_for_line, wait_status
+from run_behaviour import (ENV, PROMPT, equal, finish, golden, on_terminal, read_until, start, test, wait_for_line,
+                           wait_status)
 
 LIVE = ["-c", "steady.json", "-d", "0.1"]
 CUT = "cut off (the end mark is missing: the recording was not ended, or goes on)"
@@ -66,6 +68,147 @@ def read(path):
 def write(path, data):
     with open(path, "wb") as file:
         file.write(data)
+
+
+LOAD_HOST = "qemu+ssh://kvm1/system"
+
+
+def make_loaded(path, hosts=(LOAD_HOST,), ticks=120, static_w=20.0, busy=(0, 0.2, 0.9, 0.5, 0.7), known_uw=None,
+                end=True, step_s=5, wobble_w=0.05, name="kvm1"):
+    """A recording of hosts that draw static_w, and 5 W for each of 8 CPUs that is busy; memory draws 3 W and up to 1 W."""
+    lines = [{"format": "virt-power-recording", "version": 1, "program": "test", "delay_ms": step_s * 1000,
+              "hosts": list(hosts)}]
+    energy, dram, cpu_ns = 10**9, 2000, 10**9
+    for tick in range(ticks):
+        for host in range(len(hosts)):
+            line = {"host": host, "time": [1700000000000000000 + tick * step_s * 10**9, tick * step_s * 10**9],
+                    "reading": [1, (100 + tick * step_s) * 10**9, "bpf", None, None, 1],
+                    "package_use": [[cpu_ns, None, 0, None]], "zone_energy": [[energy, 0], [dram, 0]]}
+            if tick == 0:
+                line["about"] = {"host": name if host == 0 else f"kvm{host + 1}", "uri": hosts[host], "cpus": 8, "status": "ok",
+                                 "reason": ""}
+                line["zones"] = [["package-0", "package", 0, "powercap", True, known_uw],
+                                 ["package-0/dram", "dram", 0, "powercap", True, None]]
+                line["packages"] = [0]
+            lines.append(line)
+        if tick == 0:
+            lines.append({"mark": "started"})
+        lines.append({"mark": "tick", "number": tick + 1})
+        now = busy[tick // 2 % len(busy)]
+        cpu_ns += int(8 * now * step_s * 1e9)
+        energy += int((static_w + 40 * now + wobble_w * (tick % 3 - 1)) * step_s * 1e6)
+        dram += int((3 + now) * step_s * 1e6)
+    if end:
+        lines.append({"mark": "end", "number": ticks})
+    write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def from_recording(path, *arguments, **keywords):
+    return finish(golden("calibrate", "--from", path, *arguments, **keywords))
+
+
+@in_directory
+def static_power_comes_out_of_a_recording(path):
+    make_loaded(path, known_uw=21000000)
+    status, out, err = from_recording(path, "--dry-run", "--json")
+    equal(status, 0)
+    equal(err, "virt-power: zone package-0: the weight of shared cores cannot be told: the host does not count the use of shared "
+               "cores\nvirt-power: zone package-0: the weight of frequency cannot be told: the host does not count cycles and "
+               "their frequency\n")
+    shown = json.loads(out)
+    package, dram = shown["zones"]
+    equal((shown["host"], package["name"], package["method"], package["windows"], package["dropped_windows"]),
+          ("kvm1", "package-0", "recording", 59, 0))
+    assert abs(package["static_uw"] - 20e6) < 3 * package["error_uw"] + 1000, package
+    assert 0 < package["error_uw"] < 50000 and package["from_uw"] < package["static_uw"] < package["to_uw"], package
+    equal(package["before_uw"], 21000000)
+    assert abs(dram["static_uw"] - 3e6) < 10000, dram
+    assert "weights" not in shown
+
+
+@in_directory
+def a_calibration_from_a_recording_is_kept_and_used(path):
+    with tempfile.TemporaryDirectory() as home:
+        make_loaded(path)
+        env = dict(ENV, XDG_CONFIG_HOME=home)
+        status, out, _ = from_recording(path, env=env)
+        file = f"{home}/virt-power/calibration/kvm1.conf"
+        equal((status, out.splitlines()[-1]), (0, f"written to {file}"))
+        text = read(file).decode()
+        assert "method=recording\nerror_uw=" in text and "machine_id" not in text, text
+        status, out, err = finish(golden("-c", "worked.json", "-d", "0.1", "-n", "1", env=env))
+        equal((status, err), (0, ""))
+        assert "W+IDLE" not in out, out
+        # What is there is shown beside what comes.
+        shown = json.loads(from_recording(path, "--json", env=env)[1])
+        equal(shown["zones"][0]["before_uw"], shown["zones"][0]["static_uw"])
+
+
+@in_directory
+def weights_of_an_older_file_stay_and_that_is_said(path):
+    make_loaded(path)
+    with tempfile.TemporaryDirectory() as directory:
+        file = f"{directory}/host-power-calibration.conf"
+        group = ("\n[weights]\nshared_permille=560\nshared_deviation_permille=12\ncycle_permille=1000\nsquare_permille=0\n"
+                 "method=load\nsource=powercap\n")
+        write(file, f"[calibration]\nversion=1\nhost=kvm1\n{group}".encode())
+        for arguments in (("--from", path), ("-c", "idle.json", "--seconds", "2")):
+            status, out, err = finish(golden("calibrate", *arguments, "--output", file))
+            equal(status, 0)
+            assert f"the weight of shared cores stays as {file} has it: it was not measured now\n" in err, err
+            assert "on a shared core a cycle weighs 0.560 of one alone, +- 0.024 (95 %)\n" in out, out
+            assert read(file).decode().endswith(group[1:]), read(file)
+        assert f"no daemon believes {file}: this machine is not kvm1; run this command there" in from_recording(
+            path, "--output", file)[2]
+        # Another host's stay nowhere.
+        write(file, f"[calibration]\nversion=1\nhost=kvm2\n{group}".encode())
+        equal(from_recording(path, "--output", file)[0], 0)
+        assert b"[weights]" not in read(file)
+
+
+@in_directory
+def a_recording_of_this_machine_has_its_identity(path):
+    make_loaded(path, name=os.uname().nodename)
+    with tempfile.TemporaryDirectory() as directory:
+        equal(from_recording(path, "--output", f"{directory}/x")[0], 0)
+        identity = any(os.path.exists(name) for name in ("/etc/machine-id", "/var/lib/dbus/machine-id"))
+        equal(b"machine_id=" in read(f"{directory}/x"), identity)
+
+
+@in_directory
+def a_recording_of_several_hosts_needs_a_choice(path):
+    make_loaded(path, hosts=("qemu:///system", "qemu+ssh://kvm2/system"))
+    status, out, err = from_recording(path, "--dry-run")
+    equal((status, out, err), (1, "", f"virt-power: {path} is of 2 hosts: choose one with -c: qemu:///system, "
+                                      "qemu+ssh://kvm2/system\n"))
+    status, out, err = from_recording(path, "--dry-run", "-c", "qemu+ssh://kvm3/system")
+    equal((status, out), (1, ""))
+    assert err == f"virt-power: {path} is not of qemu+ssh://kvm3/system; its hosts: qemu:///system, qemu+ssh://kvm2/system\n", err
+    status, out, _ = from_recording(path, "--dry-run", "-c", "qemu+ssh://kvm2/system")
+    equal((status, out.split()[0]), (0, "kvm2"))
+
+
+@in_directory
+def a_recording_that_does_not_tell_is_refused_with_one_line(path):
+    for how, text in (({"busy": (0.5, 0.5, 0.52)}, "zone package-0 of kvm1: its load never varied"),
+                      ({"ticks": 10}, "only 4 windows could be measured, and 12 are needed"),
+                      ({"static_w": -3.0, "busy": (0.2, 0.9, 0.5)}, "its static power comes out as -3.0"),
+                      ({"wobble_w": 25}, "% is allowed (--max-error); to do: record for longer")):
+        make_loaded(path, **how)
+        status, out, err = from_recording(path)
+        equal((status, out, err.count("\n")), (1, "", 1))
+        assert text in err and err.endswith("; nothing was written\n"), err
+    equal(from_recording(path, "--dry-run", "--max-error", "100")[0], 0)
+
+
+@in_directory
+def a_recording_that_goes_on_is_taken_as_far_as_it_goes(path):
+    make_loaded(path, end=False)
+    status, out, err = from_recording(path, "--dry-run")
+    equal(status, 0)
+    assert f"{CUT}; what it holds is taken\n" in err and "package-0 " in out, err
+    status, out, err = finish(golden("calibrate", "--from", "/nonexistent/x", "--dry-run"))
+    equal((status, out, err.count("\n")), (1, "", 1))
 
 
 @in_directory

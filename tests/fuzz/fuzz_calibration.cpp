@@ -14,7 +14,9 @@ const char* const fuzz_seeds =
     "[zone "
     "package-0]\ntype=package\nsource=powercap\nstatic_uw=12000000\ndeviation_uw=5\nlowest_uw=11000000\n"
     "highest_uw=13000000\nwindows=60\ndropped_windows=0\n\f"
-    "[calibration]\nversion=1\nhost=a\ndate=b\n[zone package-0/dram]\ntype=dram\nsource=perf\nstatic_uw=7\n";
+    "[calibration]\nversion=1\nhost=a\ndate=b\n[zone package-0/dram]\ntype=dram\nsource=perf\nstatic_uw=7\nmethod=recording\nerror_uw=3\n"
+    "[weights]\nshared_permille=560\nshared_deviation_permille=12\ncycle_permille=300\nsquare_permille=175\n"
+    "method=load\nsource=powercap\n";
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string name = "/fuzz/host-power-calibration.conf";
@@ -26,6 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!found) return 0;
     for (const ZoneStatic& zone : found->zones)
         if (zone.static_uw > 1'000'000'000'000 || zone.source.empty() || zone.name.empty()) std::abort();
+    if (found->weights && (found->weights->shared_permille < least_shared_permille ||
+                           found->weights->shared_permille > most_shared_permille ||
+                           found->weights->cycle_permille + found->weights->square_permille == 0))
+        std::abort();
     Result<std::string> text = calibration_text(*found, "fuzz");
     if (!text) return 0;  // something that a file may leave out, and a calibration not
     auto silent = [](std::string_view) { std::abort(); };

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calibrate.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <memory>
+#include <utility>
 
 #include "asker.hpp"
+#include "calibrate_recording.hpp"
 #include "calibration_file.hpp"
+#include "calibration_keeping.hpp"
 #include "calibration_output.hpp"
 #include "calibration_place.hpp"
+#include "cpu_load.hpp"
+#include "fitted.hpp"
+#include "hyperthreads.hpp"
+#include "load_phases.hpp"
 #include "measurement.hpp"
-#include "options.hpp"
 #include "small_file.hpp"
-#include "values.hpp"
 
 namespace virt_power {
 namespace {
@@ -26,47 +27,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr double shortest_s = 2, longest_s = 3600;
-constexpr double least_busy_percent = 0.1, most_busy_percent = 100;
+/// Of windows for the weight: what comes sooner is the same reading again.
+constexpr uint64_t shortest_load_window_ns = 50'000'000;
 constexpr milliseconds shortest_window{100}, longest_window{1000};
 constexpr int windows_wanted = 20;
 /// The plugin looks at the file once a second.
 constexpr milliseconds publish_period{500};
 constexpr int publish_tries = 8;
-
-struct Given {
-    std::string uri, seconds = "60", timeout = "10", max_busy = "2";
-    std::optional<std::string> output;
-    bool dry_run = false, json = false;
-};
-
-CalibrateOptions check(const Given& given) {
-    CalibrateOptions options;
-    options.uri = given.uri;
-    options.duration = must(parse_seconds("--seconds", given.seconds, shortest_s, longest_s));
-    options.timeout = must(parse_seconds("--timeout", given.timeout, 0.1, 3600));
-    options.max_busy_percent =
-        must(parse_percent("--max-busy", given.max_busy, least_busy_percent, most_busy_percent));
-    if (given.output && given.output->empty()) throw UsageError{"--output needs the name of a file"};
-    options.output = given.output;
-    options.dry_run = given.dry_run;
-    options.json = given.json;
-    return options;
-}
-
-void tell(const std::string& line) { fmt::print(stderr, "virt-power: {}\n", escape_for_terminal(line)); }
-
-std::string date_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
-
-bool write_output(std::string_view text) {
-    while (!text.empty()) {
-        ssize_t size = ::write(STDOUT_FILENO, text.data(), text.size());
-        if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return false;
-        text.remove_prefix(static_cast<size_t>(size));
-    }
-    return true;
-}
 
 class Calibrator {
 public:
@@ -81,7 +48,9 @@ public:
 
 private:
     [[nodiscard]] std::optional<int> begin();
+    [[nodiscard]] std::optional<int> plan_load();
     [[nodiscard]] std::optional<int> measure();
+    [[nodiscard]] std::optional<int> put_load();
     [[nodiscard]] Status take(const Result<Sample>& sample);
     int finish();
     int failed(const Error& error) const;
@@ -93,12 +62,11 @@ private:
     Measurement measurement_;
     Sample first_;
     CalibrationPlace place_;
+    LoadPlan plan_;  ///< without cores: no load
+    LoadWindows windows_{shortest_load_window_ns};
 };
 
-int Calibrator::failed(const Error& error) const {
-    tell(error.message + (options_.dry_run ? "" : "; nothing was written"));
-    return 1;
-}
+int Calibrator::failed(const Error& error) const { return calibration_failed(error, options_.dry_run); }
 
 int Calibrator::interrupted() const {
     return failed({ErrorKind::Transient, EINTR, "ended before it was done"});
@@ -118,8 +86,68 @@ std::optional<int> Calibrator::begin() {
         place_ = *place;
         if (Status usable = check_place(place_); !usable) return failed(usable.error());
     }
+    if (options_.load)
+        if (std::optional<int> ending = plan_load()) return ending;
+    windows_.add(first_);
     tell(fmt::format("measuring {} for {} s: leave it idle", first_.host,
                      static_cast<double>(options_.duration.count()) / 1000));
+    return std::nullopt;
+}
+
+double seconds_of(milliseconds duration) { return static_cast<double>(duration.count()) / 1000; }
+
+/// What load would be put where; says so, or why there is none.
+std::optional<int> Calibrator::plan_load() {
+    auto refused = [this](std::string message) {
+        return failed({ErrorKind::Unsupported, 0, std::move(message)});
+    };
+    if (!is_this_machine(first_))
+        return refused(fmt::format(
+            "--load puts load on this machine, and {} is not it: run this command there", first_.host));
+    Result<std::vector<Core>> cores = read_shared_cores("/", allowed_cpus());
+    if (!cores) return failed(cores.error());
+    if (cores->empty()) {
+        tell(
+            fmt::format("no core of {} has two hyperthreads that this process may use: no load is put, and "
+                        "no weight is needed",
+                        first_.host));
+        return std::nullopt;
+    }
+    if (!options_.dry_run && place_.make_directories)
+        return refused(
+            fmt::format("a weight counts in the daemon's own {} alone: run this command as root, or give "
+                        "that file with --output",
+                        calibration_file_name));
+    const std::vector<PackageReading>& packages = first_.reading->packages;
+    if (std::none_of(packages.begin(), packages.end(),
+                     [](const PackageReading& package) { return package.shared.has_value(); }))
+        return refused(
+            fmt::format("the daemon of {} does not count the use of shared cores: without it no weight "
+                        "can be found (--load)",
+                        first_.host));
+    plan_ = {*std::move(cores), options_.phase};
+    tell(fmt::format(
+        "then all of CPUs {} are kept busy for {} s: in turns one hyperthread of each core and all, "
+        "{} s each",
+        cpu_list(cpus_of(plan_)), seconds_of(load_phases * plan_.phase), seconds_of(plan_.phase)));
+    return std::nullopt;
+}
+
+std::optional<int> Calibrator::put_load() {
+    if (plan_.cores.empty()) return std::nullopt;
+    tell(fmt::format("putting load on CPUs {} for {} s", cpu_list(cpus_of(plan_)),
+                     seconds_of(load_phases * plan_.phase)));
+    LoadTools tools;
+    tools.put = [](const std::vector<uint32_t>& cpus) -> Result<std::shared_ptr<void>> {
+        Result<std::unique_ptr<CpuLoad>> load = CpuLoad::put(cpus);
+        if (!load) return load.error();
+        return std::shared_ptr<void>(*std::move(load));
+    };
+    tools.ask = [this] { return asker_.ask(); };
+    tools.wait = [this](milliseconds time) { return asker_.wait_until(Clock::now() + time); };
+    std::optional<Status> ended = run_load(plan_, windows_, tools);
+    if (!ended) return interrupted();
+    if (!*ended) return failed(ended->error());
     return std::nullopt;
 }
 
@@ -129,6 +157,7 @@ Status Calibrator::take(const Result<Sample>& sample) {
         return ok();
     }
     for (const std::string& notice : sample->notices) tell(notice);
+    windows_.add(*sample);
     return measurement_.add(*sample);
 }
 
@@ -175,20 +204,17 @@ int Calibrator::finish() {
     Calibration& calibration = report.calibration;
     calibration.date = date_now();
     if (is_this_machine(first_)) calibration.machine_id = read_machine_id("/");
-    int status = 0;
+    if (!plan_.cores.empty()) {
+        Result<Weights> weights = fit_shared_weight(windows_, first_.host);
+        if (!weights) return failed(weights.error());
+        calibration.weights = *std::move(weights);
+    }
     if (!options_.dry_run) {
-        Result<std::string> text = calibration_text(calibration, "virt-power " VIRT_POWER_VERSION);
-        if (!text) return failed(text.error());
-        if (Status written = write_calibration(place_, *text); !written) return failed(written.error());
+        if (Status kept = keep_calibration(place_, calibration); !kept) return failed(kept.error());
         report.file = place_.file.string();
         if (place_.daemon_expected) report.published = is_published(calibration);
     }
-    bool shown = write_output(options_.json ? calibration_json(report) : calibration_table(report));
-    // A reader that left has what it wanted.
-    if (!shown && errno != EPIPE) {
-        tell(fmt::format("cannot write the output: {}", strerrordesc_np(errno)));
-        status = 1;
-    }
+    int status = show_calibration(report, options_.json);
     if (report.published.value_or(true)) return status;
     tell(fmt::format(
         "the daemon of {} does not publish it: its log says why, unless {} is not its configuration "
@@ -200,33 +226,14 @@ int Calibrator::finish() {
 int Calibrator::run() {
     if (std::optional<int> ending = begin()) return *ending;
     if (std::optional<int> ending = measure()) return *ending;
+    if (std::optional<int> ending = put_load()) return *ending;
     return finish();
 }
 
 }  // namespace
 
-Subcommand declare_calibrate(CLI::App& app) {
-    auto given = std::make_shared<Given>();
-    CLI::App* command = app.add_subcommand("calibrate", "Measure what an idle host draws, and keep it");
-    command->add_option("-c,--connect", given->uri, "Host to measure")->type_name("URI");
-    command->add_option("--seconds", given->seconds, "How long to measure, 2 to 3600 (default 60)")
-        ->type_name("SECONDS");
-    command
-        ->add_option("--max-busy", given->max_busy,
-                     "How busy its CPUs may be on average, 0.1 to 100 percent (default 2)")
-        ->type_name("PERCENT");
-    command->add_option("--output", given->output, "Where to write the result")->type_name("FILE");
-    command->add_flag("--dry-run", given->dry_run, "Write nothing");
-    command->add_flag("--json", given->json, "Show the result as a JSON object");
-    command->add_option("--timeout", given->timeout, "Seconds that the host has to answer (default 10)")
-        ->type_name("SECONDS");
-    return {command, [given]() -> Command {
-                return
-                    [options = check(*given)](Context& context) { return run_calibrate(options, context); };
-            }};
-}
-
 int run_calibrate(const CalibrateOptions& options, Context& context) {
+    if (options.from) return run_calibrate_recording(options, context);
     Calibrator calibrator(options, context);
     int status = calibrator.run();
     context.busy = calibrator.busy();

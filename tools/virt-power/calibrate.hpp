@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /// \file
-/// virt-power calibrate: measures what an idle host draws, and keeps it.
+/// virt-power calibrate: finds what a host draws when idle and what its use weighs, and keeps it.
 #ifndef VIRT_POWER_TOOL_CALIBRATE_HPP
 #define VIRT_POWER_TOOL_CALIBRATE_HPP
 
@@ -20,6 +20,12 @@ struct CalibrateOptions {
     std::optional<std::string> output;
     bool dry_run = false;
     bool json = false;
+    /// Static power and weights from this recording instead; no daemon is asked.
+    std::optional<std::string> from;
+    std::chrono::milliseconds window{10000};  ///< of a recording: samples are joined until they span it
+    double max_error_percent = 10;            ///< of static power from a recording
+    bool load = false;                        ///< put load on CPUs for the weight of shared cores
+    std::chrono::milliseconds phase{5000};
 };
 
 Subcommand declare_calibrate(CLI::App& app);

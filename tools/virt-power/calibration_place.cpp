@@ -41,14 +41,23 @@ Error cannot_write(const fs::path& file, const fs::path& directory, int error_nu
                         directory.string(), strerrordesc_np(error_number))};
 }
 
+/// libvirt gives the whole name of a host.
+bool is_own_name(std::string_view host) {
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return false;
+    std::string_view mine = name.data();
+    return host == mine || host.starts_with(std::string(mine) + ".");
+}
+
 }  // namespace
 
 bool is_this_machine(const Sample& sample) {
-    std::array<char, 256> name{};
-    if (!is_local(sample.uri) || ::gethostname(name.data(), name.size() - 1) != 0) return false;
-    // A socket may be another machine's, forwarded. libvirt gives the whole name of a host.
-    std::string_view mine = name.data();
-    return sample.host == mine || sample.host.starts_with(std::string(mine) + ".");
+    // A socket may be another machine's, forwarded.
+    return is_local(sample.uri) && is_own_name(sample.host);
+}
+
+bool is_name_of_this_machine(const std::string& host) {
+    return is_own_name(host) && !host.starts_with("localhost");
 }
 
 Result<CalibrationPlace> calibration_place(const Sample& sample, const std::optional<std::string>& given) {

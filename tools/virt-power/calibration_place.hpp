@@ -25,6 +25,9 @@ struct CalibrationPlace {
 /// Is the daemon one of this machine? By its URI and the host's name.
 bool is_this_machine(const Sample& sample);
 
+/// Is it the name of this machine? Names that every machine may have are nobody's.
+bool is_name_of_this_machine(const std::string& host);
+
 /// Given, or the configuration of this machine's system daemon if one may write there,
 /// or the user's own.
 Result<CalibrationPlace> calibration_place(const Sample& sample, const std::optional<std::string>& given);

@@ -133,6 +133,97 @@ TEST_F(CalibrationFile, a_truncated_text_never_gives_another_value) {
     }
 }
 
+Weights full_weights() { return {560, 12, 300, 20, 175, 11, CalibrationMethod::Recording, "powercap"}; }
+
+TEST_F(CalibrationFile, weights_and_how_a_zone_was_measured_come_back) {
+    Calibration calibration = full_calibration();
+    calibration.weights = full_weights();
+    calibration.zones[1].method = CalibrationMethod::Recording;
+    calibration.zones[1].error_uw = 12'345;
+    Result<std::string> text = calibration_text(calibration, "test");
+    ASSERT_TRUE(text);
+    EXPECT_THAT(*text, HasSubstr("\n[weights]\nshared_permille=560\nshared_deviation_permille=12\n"));
+    EXPECT_THAT(*text, HasSubstr("method=idle\n\n[zone package-0/dram]"));
+    EXPECT_EQ(parse(*text), calibration);
+    EXPECT_THAT(warnings_, IsEmpty());
+    calibration.zones.clear();
+    calibration.weights->cycle_deviation_permille.reset();
+    calibration.weights->source.clear();
+    EXPECT_EQ(parse(*calibration_text(calibration, "test")), calibration);
+    EXPECT_THAT(warnings_, IsEmpty());
+}
+
+TEST_F(CalibrationFile, a_zone_that_does_not_say_how_it_was_measured_was_idle) {
+    std::optional<Calibration> found =
+        parse(std::string(head) +
+              "[zone a]\nsource=perf\nstatic_uw=7\n[zone b]\nsource=perf\nstatic_uw=7\nmethod=load\n");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->zones[0].method, CalibrationMethod::Idle);
+    EXPECT_FALSE(found->zones[0].error_uw);
+    EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("[zone b], key 'method'"),
+                                             HasSubstr("'load' is not idle or recording"))));
+}
+
+TEST_F(CalibrationFile, weights_out_of_range_cost_the_group_and_not_the_zones) {
+    const std::string cycle = "cycle_permille=1000\n", square = "square_permille=0\n",
+                      shared = "shared_permille=550\n";
+    for (const std::string& bad :
+         {"shared_permille=299\n" + cycle + square, "shared_permille=1201\n" + cycle + square, cycle + square,
+          "shared_permille=-1\n" + cycle + square, "shared_permille=0.55\n" + cycle + square, shared + square,
+          shared + cycle, shared + square + "cycle_permille=1001\n",
+          shared + cycle + "square_permille=10001\n", shared + square + "cycle_permille=0\n"}) {
+        std::optional<Calibration> found =
+            parse(std::string(head) + "[weights]\n" + bad + "[zone b]\nsource=perf\nstatic_uw=7\n");
+        ASSERT_TRUE(found) << bad;
+        EXPECT_FALSE(found->weights) << bad;
+        EXPECT_EQ(found->zones.size(), 1U);
+        EXPECT_THAT(warnings_, testing::Contains(AllOf(HasSubstr("/etc/x.conf: group [weights]"),
+                                                       HasSubstr("the group is ignored"))))
+            << bad;
+    }
+    parse(std::string(head) + "[weights]\nshared_permille=299\n" + cycle + square);
+    EXPECT_THAT(warnings_[0],
+                HasSubstr("key 'shared_permille': '299' is not whole thousandths from 300 to 1200"));
+}
+
+TEST(TakeOver, what_was_not_measured_stays_as_it_was) {
+    Calibration fresh = full_calibration(), older = full_calibration();
+    older.weights = full_weights();
+    TakenOver taken = take_over(fresh, older);
+    EXPECT_EQ(fresh.weights, full_weights());
+    EXPECT_TRUE(taken.shared && taken.frequency && !taken.zones);
+
+    fresh.zones.clear();
+    fresh.weights = Weights{};
+    fresh.weights->shared_permille = 700;
+    fresh.weights->shared_deviation_permille = 3;
+    taken = take_over(fresh, older);
+    EXPECT_EQ(fresh.zones, older.zones);
+    EXPECT_EQ(fresh.weights->shared_permille, 700U);
+    EXPECT_EQ(fresh.weights->square_permille, 175U);
+    EXPECT_EQ(fresh.weights->method, CalibrationMethod::Load);
+    EXPECT_TRUE(taken.zones && taken.frequency && !taken.shared);
+}
+
+TEST(TakeOver, nothing_of_another_machine) {
+    Calibration fresh = full_calibration(), older = full_calibration();
+    older.weights = full_weights();
+    older.machine_id = "ffffffffffffffffffffffffffffffff";
+    TakenOver taken = take_over(fresh, older);
+    EXPECT_FALSE(fresh.weights);
+    EXPECT_FALSE(taken.shared || taken.frequency || taken.zones);
+    older.machine_id.clear();
+    take_over(fresh, older);
+    EXPECT_FALSE(fresh.weights);
+    fresh.machine_id.clear();
+    older.host = "other";
+    take_over(fresh, older);
+    EXPECT_FALSE(fresh.weights);
+    older.host = fresh.host;
+    take_over(fresh, older);
+    EXPECT_TRUE(fresh.weights);
+}
+
 TEST_F(CalibrationFile, what_is_no_key_file_is_named) {
     EXPECT_FALSE(parse("this is not a key file\n"));
     EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("/etc/x.conf"), HasSubstr("ignored"))));

@@ -61,6 +61,38 @@ TEST_F(StaticPowerFile, is_found_followed_and_missed) {
     EXPECT_THAT(warnings_, IsEmpty());
 }
 
+TEST_F(StaticPowerFile, gives_weights_and_follows_them) {
+    EXPECT_FALSE(static_power_.weighing());
+    const std::string head =
+        "[calibration]\nversion=1\nmachine_id=" + std::string(machine) + "\n[weights]\ncycle_permille=300\n";
+    ASSERT_TRUE(replace_file(path_, head + "square_permille=175\nshared_permille=560\n"));
+    EXPECT_FALSE(static_power_.weighing());  // it was looked at just now
+    now_ns_ += 1'000'000'000;
+    EXPECT_EQ(static_power_.weighing(), (Weighing{560, 300, 175, true}));
+    write(12'000'000);
+    EXPECT_EQ(look(), 12'000'000U);
+    EXPECT_FALSE(static_power_.weighing());
+    EXPECT_THAT(warnings_, IsEmpty());
+}
+
+TEST_F(StaticPowerFile, a_fault_that_weights_found_is_told_once) {
+    ASSERT_TRUE(replace_file(path_, "[calibration]\nversion=1\nmachine_id=" + std::string(machine) +
+                                        "\n[weights]\nshared_permille=5\n"));
+    EXPECT_FALSE(static_power_.weighing());
+    look();
+    EXPECT_EQ(warnings_.size(), 2U);  // the value, and the group that needs it
+    look();
+    EXPECT_EQ(warnings_.size(), 2U);
+}
+
+TEST_F(StaticPowerFile, weights_of_another_machine_are_not_believed) {
+    ASSERT_TRUE(
+        replace_file(path_,
+                     "[calibration]\nversion=1\nmachine_id=ffffffffffffffffffffffffffffffff\n[weights]\n"
+                     "shared_permille=560\ncycle_permille=1000\nsquare_permille=0\n"));
+    EXPECT_FALSE(static_power_.weighing());
+}
+
 TEST_F(StaticPowerFile, is_looked_at_once_a_second) {
     EXPECT_FALSE(look());
     write(12'000'000);
