@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "weighing.hpp"
+
 namespace virt_power {
 
 /// How a figure was had.
@@ -19,10 +21,6 @@ enum class CalibrationMethod {
     Recording,  ///< a regression over a recording of a host under changing load
     Load,       ///< a regression over load that was put on the host for it
 };
-
-/// Of shared cores where nobody measured it, as the plugin's own default: two hyperthreads of a core draw
-/// 1.1 times what one does (docs/model.md), half of it each.
-inline constexpr uint32_t default_shared_permille = 550;
 
 /// What a weight may be. Beyond it, something else was measured.
 inline constexpr uint32_t least_shared_permille = 300, most_shared_permille = 1200;

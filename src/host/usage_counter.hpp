@@ -46,7 +46,7 @@ struct KeptOwner {
     OwnerUsage used;
 };
 
-struct TakenOver {
+struct KeptUsage {
     std::vector<KeptOwner> owners;
     std::vector<Usage> forgotten;  ///< of owners that forget() was called for, by package
 };
@@ -68,7 +68,7 @@ public:
     [[nodiscard]] virtual std::optional<Origin> origin() const { return std::nullopt; }
 
     /// Called once, before all else: what a daemon before this one counted, if that goes on here.
-    virtual std::optional<TakenOver> take_over(const std::function<OwnerId()>& next_id) {
+    virtual std::optional<KeptUsage> take_over(const std::function<OwnerId()>& next_id) {
         (void)next_id;
         return std::nullopt;
     }

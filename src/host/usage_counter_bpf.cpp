@@ -53,7 +53,7 @@ public:
     [[nodiscard]] std::optional<Origin> origin() const override {
         return Origin{maps_->settings().epoch, maps_->settings().start_ns};
     }
-    std::optional<TakenOver> take_over(const std::function<OwnerId()>& next_id) override;
+    std::optional<KeptUsage> take_over(const std::function<OwnerId()>& next_id) override;
     [[nodiscard]] Status add(OwnerId id, const Process& process, std::string_view label) override;
     std::optional<OwnerUsage> end(OwnerId id, uint64_t now_ns) override;
     void forget(OwnerId id) override;
@@ -171,9 +171,9 @@ void BpfUsageCounter::mend_events() {
     gaps_ = std::move(gaps);
 }
 
-std::optional<TakenOver> BpfUsageCounter::take_over(const std::function<OwnerId()>& next_id) {
+std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId()>& next_id) {
     if (!maps_->taken_over()) return std::nullopt;
-    TakenOver taken;
+    KeptUsage taken;
     for (OwnedSlot& owned : slots_.recover()) {
         Owner owner;
         owner.slot = owned.slot;

@@ -113,6 +113,7 @@ EngineOptions engine_options(const Config& config, const std::filesystem::path& 
     options.add_static = [static_power](std::vector<ZoneReading>& zones, const Warn& warn) {
         static_power->add(zones, warn);
     };
+    options.weighing = [static_power] { return static_power->weighing(); };
     return options;
 }
 

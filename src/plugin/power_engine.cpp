@@ -10,6 +10,7 @@
 
 #include "modelled_energy.hpp"
 #include "own_thread.hpp"
+#include "weighing.hpp"
 
 namespace virt_power {
 namespace {
@@ -141,8 +142,7 @@ void PowerEngine::Shared::add_zones(Snapshot& snapshot, const ZoneSet& with) {
 /// Nothing if this thread was given up meanwhile.
 std::optional<Snapshot> PowerEngine::Shared::take(ZoneSet& with) {
     Snapshot snapshot;
-    if (options.weighing)
-        if (std::optional<Weighing> weighing = options.weighing()) usage->weigh(*weighing);
+    if (options.weighing) usage->weigh(options.weighing().value_or(default_weighing));
     if (!with.read(options.now_ns)) return std::nullopt;
     Result<UsageSnapshot> used = usage->read();
     if (!with.read(options.now_ns)) return std::nullopt;

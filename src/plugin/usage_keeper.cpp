@@ -35,7 +35,7 @@ UsageKeeper::UsageKeeper(std::unique_ptr<CpuTopology> topology, std::unique_ptr<
 
 /// Those that ended in the order in which they did.
 void UsageKeeper::take_over() {
-    std::optional<TakenOver> taken = counter_->take_over([this] { return next_owner_++; });
+    std::optional<KeptUsage> taken = counter_->take_over([this] { return next_owner_++; });
     if (!taken) return;
     registry_.add_totals(taken->forgotten);
     std::stable_sort(taken->owners.begin(), taken->owners.end(), [](const KeptOwner& a, const KeptOwner& b) {

@@ -65,7 +65,7 @@ protected:
     bool pin_ = true;
     CpuTopology topology_{"/"};
     BpfCounting counting_;
-    std::optional<TakenOver> taken_;
+    std::optional<KeptUsage> taken_;
     OwnerId next_ = 100;
     std::vector<std::string> messages_;
 };
