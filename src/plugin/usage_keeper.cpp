@@ -43,7 +43,12 @@ void UsageKeeper::take_over() {
     });
     for (const KeptOwner& kept : taken->owners) {
         auto named = parse_label(kept.label);
-        if (!named) continue;
+        if (!named) {  // nobody's name, but its use was somebody's
+            std::optional<OwnerUsage> last = counter_->end(kept.id, now_ns_());
+            registry_.add_totals(last.value_or(kept.used).packages);
+            counter_->forget(kept.id);
+            continue;
+        }
         registry_.add(named->first, {named->second, kept.process, kept.id});
         if (kept.ended_ns)
             registry_.depart(named->first, kept.used, counter_->source(), *kept.ended_ns);

@@ -2,6 +2,7 @@
 """What a kernel or a container lacks: the daemon falls back, says so once, and goes on."""
 
 import os
+import signal
 import tempfile
 import unittest
 
@@ -22,9 +23,9 @@ class Lacking(LiveTest):
     def tearDownClass(cls):
         pass
 
-    def start(self, **keywords):
+    def start(self, end_by=signal.SIGTERM, **keywords):
         self.daemon = type(self).daemon = new_daemon(**keywords).start()
-        self.addCleanup(self.daemon.stop)
+        self.addCleanup(self.daemon.stop, end_by)
 
     def empty(self):
         return tempfile.mkdtemp(prefix="empty-", dir=Run.lab.dir)
@@ -48,7 +49,8 @@ class Lacking(LiveTest):
     def test_in_a_pid_namespace_of_its_own_cpu_use_is_counted_from_proc(self):
         # Its first process is a shell, which takes up orphans as a container's does.
         self.start(wrapper=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL",
-                            "sh", "-c", '"$@"; exit $?', "sh"])
+                            "sh", "-c", '"$@"; exit $?', "sh"],
+                   end_by=signal.SIGKILL)  # unshare ignores the others
         self.check("proc", "in a PID namespace of its own")
 
     def test_without_a_bpf_file_system_counting_ends_with_the_daemon(self):

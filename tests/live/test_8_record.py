@@ -77,7 +77,8 @@ class Record(LiveTest):
             live = recording.finish()
             self.assertEqual(live, recording.replay("--json"))
             self.assertIn("trying again", live[1])
-            self.assertIn("counters restarted", live[1])
+            # Where counting outlives the daemon nothing restarts.
+            (self.assertNotIn if self.daemon.bpf_fs else self.assertIn)("counters restarted", live[1])
             intervals = json_lines(live[0])
             self.assertTrue(any(row(interval, uuid=guest.uuid, kind="domain") for interval in intervals))
             self.assertTrue(any(row(interval, uuid=guest.uuid, kind="departed") for interval in intervals))

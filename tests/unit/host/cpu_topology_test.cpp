@@ -66,5 +66,27 @@ TEST(CpuTopology, keeps_what_it_knew_when_the_mask_cannot_be_read) {
     EXPECT_THAT(topology.online_cpus(), ElementsAre(0, 1));
 }
 
+TEST(CpuTopology, siblings_are_two_that_name_each_other) {
+    FakeRoot root;
+    root.cpus("0-7", {0, 0, 0, 0, 1, 1, 1, 1});
+    auto siblings = [&](int cpu, const char* list) {
+        root.file("sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list",
+                  list);
+    };
+    siblings(0, "0,2\n");
+    siblings(2, "0,2\n");
+    siblings(1, "1,3\n");  // 3 does not say so
+    siblings(3, "3\n");
+    siblings(4, "4-6\n");  // three threads
+    siblings(5, "4-6\n");
+    siblings(6, "4-6\n");
+    siblings(7, "7,9\n");  // 9 is offline
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_EQ(topology.sibling_of(0), 2U);
+    EXPECT_EQ(topology.sibling_of(2), 0U);
+    for (uint32_t cpu : {1U, 3U, 4U, 5U, 6U, 7U, 9U}) EXPECT_FALSE(topology.sibling_of(cpu)) << cpu;
+}
+
 }  // namespace
 }  // namespace virt_power

@@ -144,5 +144,48 @@ TEST(EnergyCounter, sums_beyond_its_range) {
     EXPECT_EQ(counter.gaps(), 0U);
 }
 
+TEST(EnergyCounter, goes_on_from_where_another_one_stood) {
+    EnergyCounter first(1'000'000'000, 100'000'000);
+    first.add(100, 1 * s);
+    first.add(500, 2 * s);
+    EnergyCounter second(1'000'000'000, 100'000'000);
+    second.resume(first.state());
+    EXPECT_EQ(second.energy_uj(), 400U);
+    EXPECT_TRUE(second.moved());
+    second.add(1500, 4 * s);
+    EXPECT_EQ(second.energy_uj(), 1400U);
+    EXPECT_EQ(second.gaps(), 0U);
+}
+
+TEST(EnergyCounter, one_wrap_between_two_daemons_is_inferred) {
+    EnergyCounter first(1'000'000'000, 100'000'000);
+    first.add(900'000'000, 1 * s);
+    EnergyCounter second(1'000'000'000, 100'000'000);
+    second.resume(first.state());
+    second.add(100, 3 * s);
+    EXPECT_EQ(second.energy_uj(), 100'000'100U);
+    EXPECT_EQ(second.gaps(), 0U);
+}
+
+TEST(EnergyCounter, too_long_a_time_between_two_daemons_is_a_gap) {
+    EnergyCounter first(1'000'000'000, 100'000'000);
+    first.add(100, 1 * s);
+    first.add(500, 2 * s);
+    EnergyCounter second(1'000'000'000, 100'000'000);
+    second.resume(first.state());
+    second.add(600, 12 * s);
+    EXPECT_EQ(second.energy_uj(), 400U);
+    EXPECT_EQ(second.gaps(), 1U);
+}
+
+TEST(EnergyCounter, one_that_did_not_go_on_meanwhile_has_a_gap) {
+    EnergyCounter second(1'000'000'000, 100'000'000);
+    second.resume({std::nullopt, 0, 400, 3, true});
+    second.add(7, 3 * s);
+    second.add(9, 4 * s);
+    EXPECT_EQ(second.energy_uj(), 402U);
+    EXPECT_EQ(second.gaps(), 4U);
+}
+
 }  // namespace
 }  // namespace virt_power
