@@ -5,6 +5,7 @@ a user who may do nothing. All in one daemon, since a start takes long on an emu
 import bisect
 import datetime
 import json
+import signal
 import tempfile
 import threading
 import time
@@ -12,11 +13,12 @@ import time
 import interfaces
 import live
 from host import PARANOID, WIDE_UJ, PluginTest, Run, expected_zones, sysctl
-from interfaces import Truth, control
+from interfaces import Spinner, Truth, control
 from lab.guest import HALT, SPIN_ALL, SPIN_ONE, wait_until_quiet
 from lab.netns import HOST_ADDRESS, OWN, TwoHosts
 from lab.tls import Tls
-from live import NOBODY, LiveTest, Sample, as_user, assert_rows_add_up, json_lines, row, virt_power, virt_power_program, wait_for
+from live import (NOBODY, LiveTest, Sample, as_user, assert_rows_add_up, json_lines, process_time, row, virt_power,
+                  virt_power_program, wait_for)
 
 # So high that what an idle machine's own doings draw is little beside it.
 STATIC_UW, DRAM_STATIC_UW = 100_000_000, 30_000_000
@@ -226,3 +228,56 @@ class Chain(LiveTest):
         self.assertEqual(before, limit())
         watts, _ = package()
         self.assertGreater(watts, 24, "the watts come back")
+
+    def test_6_what_works_for_a_domain_in_its_cgroup_is_its_helper_part(self):
+        halts = self.shared_guest("halts", HALT)
+        with open(f"/proc/{halts.pid}/cgroup", encoding="ascii") as file:
+            cgroup = file.read().strip().partition("::")[2]
+        self.assertIn("qemu-", cgroup, "libvirt made a cgroup for the guest")
+        with Spinner() as helper:
+            with open(f"/sys/fs/cgroup{cgroup}/cgroup.procs", "w", encoding="ascii") as file:
+                file.write(str(helper.pid))
+            before, clock = Sample(self.daemon), process_time(helper.pid)
+            result = virt_power("--json", "-n", "1", "-d", str(INTERVAL_S), "--static-watts", "none", uri=self.daemon.uri)
+            after, clock = Sample(self.daemon), process_time(helper.pid) - clock
+        self.assertEqual(0, result.returncode, result.stderr)
+
+        def counted(part):
+            return sum(sign * taken.by_uuid[halts.uuid][f"energy.package.{n}.{part}"]
+                       for sign, taken in ((1, after), (-1, before)) for n in range(taken.first["energy.package.count"]))
+        whole, part = counted("time"), counted("helper.time")
+        print(f"    the helper's clock {clock / 1e9:.3f} s, the domain's helper part {part / 1e9:.3f} s of {whole / 1e9:.3f} s")
+        self.assertGreaterEqual(part, 0.95 * clock)
+        self.assertLessEqual(part, whole)
+        self.assertLessEqual(part, 1.05 * clock + 500_000_000, "what the guest's vCPU does is not in it")
+        mine = row(json_lines(result.stdout)[0], uuid=halts.uuid)
+        self.assertGreater(mine["helper_energy_uj"], 0.5 * mine["energy_uj"])
+        self.assertLessEqual(mine["helper_energy_uj"], mine["energy_uj"])
+
+    def test_7_a_daemon_that_is_killed_loses_no_joule(self):
+        spins = self.shared_guest("spins", SPIN_ONE)
+        self.wait_until_counted()
+
+        def energies(sample):
+            return {zone["name"]: (zone["energy"], zone["gaps"]) for zone in sample.zones() if zone["counted"]}
+        before, first = Sample(self.daemon), Truth()
+        self.daemon.stop(signal.SIGKILL)
+        time.sleep(3)
+        self.daemon.start()
+        wait_for(lambda: "energy.instance" in Sample(self.daemon).by_uuid.get(spins.uuid, {}), 60, "the guest is found again")
+        after, last = Sample(self.daemon), Truth()
+        self.assertEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+        for name, (uj, gaps) in energies(after).items():
+            was_uj, had_gaps = energies(before)[name]
+            package = int(name.partition("-")[2][0])
+            domain = "dram" if name.endswith("dram") else "package"
+            true_uj = last.package_uj(package, domain) - first.package_uj(package, domain)
+            print(f"    {name}: {(uj - was_uj) / 1e6:.3f} J across the restart, truth {true_uj / 1e6:.3f} J")
+            self.assertEqual(had_gaps, gaps, name)
+            self.assertLess(abs((uj - was_uj) / true_uj - 1), SHARE, name)
+        cycles = sum(sign * taken.by_uuid[spins.uuid][f"energy.package.{n}.cycles"]
+                     for sign, taken in ((1, after), (-1, before)) for n in range(taken.first["energy.package.count"]))
+        true_cycles = last.process(spins.pid, "cycles") - first.process(spins.pid, "cycles")
+        print(f"    cycles of the guest: {cycles:.4g}, truth {true_cycles:.4g}")
+        self.assertLess(abs(cycles / true_cycles - 1), SHARE)
+        self.assertEqual(before.first["energy.host.cycles.gaps"], after.first["energy.host.cycles.gaps"])
