@@ -50,6 +50,18 @@ fa                              ; cli
 eb fe                           ; jmp $
 """
 
+# Counts up the four bytes at 0x8000, once each 1000 turns of a loop.
+COUNT = """
+fa                              ; cli
+31 c0                           ; xor ax, ax
+8e d8                           ; mov ds, ax
+66 ff 06 00 80                  ; inc dword [0x8000]
+66 b9 e8 03 00 00               ; mov ecx, 1000
+66 49                           ; dec ecx
+75 fc                           ; jnz to the dec
+eb ef                           ; jmp to the inc
+"""
+
 # Sleeps but for the BIOS's timer, 18 times a second.
 HALT = """
 fb                              ; sti
@@ -75,6 +87,7 @@ class Guest:
     absent_vcpus: int = 0  # of these, to be plugged in later
     cpuset: str = ""
     perf: tuple = ()  # events
+    iothreads: int = 0
     uuid: str = field(default_factory=lambda: str(uuid_module.uuid4()))
 
     def image(self, directory):
@@ -94,12 +107,13 @@ class Guest:
         current = f" current='{self.vcpus - self.absent_vcpus}'" if self.absent_vcpus else ""
         events = "".join(f"<event name='{name}' enabled='yes'/>" for name in self.perf)
         perf = f"  <perf>{events}</perf>\n" if events else ""
+        iothreads = f"  <iothreads>{self.iothreads}</iothreads>\n" if self.iothreads else ""
         return f"""<domain type='{"kvm" if self.kvm else "qemu"}'>
   <name>{self.name}</name>
   <uuid>{self.uuid}</uuid>
   <memory unit='MiB'>16</memory>
   <vcpu{cpuset}{current}>{self.vcpus}</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+{iothreads}  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <features><acpi/><apic/></features>
 {perf}  <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
