@@ -50,7 +50,7 @@ ProgramRuns program_runs() {
 
 std::string numbers(const std::vector<double>& values) {
     std::string text;
-    for (double value : values) text += fmt::format("{}{:.3f}", text.empty() ? "" : ", ", value);
+    for (double value : values) text += fmt::format("{}{:.7g}", text.empty() ? "" : ", ", value);
     return "[" + text + "]";
 }
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t wake_period_ns = 2 * ns_per_s / switches_per_s;  // there and back
 
+constexpr uint64_t boot_ns = 60 * ns_per_s;
+
 void sleep_until(uint64_t at_ns) {
     timespec at{static_cast<time_t>(at_ns / ns_per_s), static_cast<long>(at_ns % ns_per_s)};
     ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
@@ -61,7 +63,7 @@ Guest::Guest(int cpu, pid_t qemu, uint64_t memory_bytes)
       vcpu_(find_vcpu(qemu)),
       memory_(::open(fmt::format("/proc/{}/mem", qemu).c_str(), O_RDONLY | O_CLOEXEC)),
       begin_(find_memory(qemu, memory_bytes)),
-      alone_(take_cpu(cpu, 1, vcpu_) &&
+      alone_(wait_until_it_counts() && take_cpu(cpu, 1, vcpu_) &&
              take_cpu(cpu, 3)),  // this process above all: while it reads, all stands still
       waker_([cpu] {
           take_cpu(cpu, 2);
@@ -69,8 +71,21 @@ Guest::Guest(int cpu, pid_t qemu, uint64_t memory_bytes)
               next_ns = std::max(next_ns + wake_period_ns, clock_ns(CLOCK_MONOTONIC));
               sleep_until(next_ns);
           }
-      }) {
-    if (memory_ < 0) fail(fmt::format("the memory of process {} cannot be read", qemu));
+      }) {}
+
+/// After its BIOS, which writes to that address, too: so it is twice that the counter has to grow a little.
+bool Guest::wait_until_it_counts() const {
+    if (memory_ < 0) fail(fmt::format("the memory of process {} cannot be read", qemu_));
+    uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + boot_ns;
+    uint32_t seen = counter();
+    for (int grown = 0; grown < 2;) {
+        if (clock_ns(CLOCK_MONOTONIC) > end_ns) fail("the guest does not start to count");
+        ::usleep(100'000);
+        uint32_t now = counter();
+        grown = now - seen > 100 && now - seen < 100'000'000 ? grown + 1 : 0;
+        seen = now;
+    }
+    return true;
 }
 
 uint32_t Guest::counter() const {

@@ -113,4 +113,6 @@ def insane(found):
     for part in found.get("daemon", {}).get("guests", {}).values():
         if part["parameters"]["energy"] <= part["parameters"]["perf"]:
             wrong.append(f"energy gave no more parameters than perf: {part['parameters']}")
+    if "threads" in found and found["threads"]["threads"][0] >= found["threads"]["threads"][1]:
+        wrong.append(f"guests with I/O threads have no more threads: {found['threads']['threads']}")
     return wrong

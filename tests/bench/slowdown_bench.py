@@ -8,7 +8,7 @@ from lab.guest import COUNT, boot_sector
 from series import estimate, span
 
 MEMORY_MIB = 16
-BIOS_S = 3  # and then the guest counts
+START_S = 1  # until QEMU has its threads, or has ended
 BLOCK_MS = 50
 
 
@@ -21,7 +21,7 @@ def start_guest(lab):
     argv = ["/usr/bin/qemu-system-x86_64", "-name", "counting,debug-threads=on", "-accel", "kvm", "-m", str(MEMORY_MIB),
             "-nodefaults", "-display", "none", "-no-user-config", "-drive", f"file={image},format=raw,if=ide"]
     pid = lab.supervisor.call("start", argv=argv, env=dict(os.environ), log=f"{lab.dir}/counting.log")["pid"]
-    time.sleep(BIOS_S)
+    time.sleep(START_S)
     status = lab.supervisor.call("status", pid=pid)["status"]
     if status is not None:
         raise RuntimeError(f"a guest to be slowed down ended with status {status}; its output: {lab.dir}/counting.log")

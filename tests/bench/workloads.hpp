@@ -60,6 +60,7 @@ public:
 private:
     [[nodiscard]] Done done_so_far() const;
     [[nodiscard]] uint32_t counter() const;
+    [[nodiscard]] bool wait_until_it_counts() const;
 
     pid_t qemu_, vcpu_;
     int memory_;      ///< /proc/PID/mem

@@ -50,16 +50,28 @@ fa                              ; cli
 eb fe                           ; jmp $
 """
 
-# Counts up the four bytes at 0x8000, once each 1000 turns of a loop.
+# Counts up the four bytes at 0x8000, once each 100 turns of a loop. In protected mode, which no KVM emulates.
 COUNT = """
 fa                              ; cli
 31 c0                           ; xor ax, ax
 8e d8                           ; mov ds, ax
-66 ff 06 00 80                  ; inc dword [0x8000]
-66 b9 e8 03 00 00               ; mov ecx, 1000
-66 49                           ; dec ecx
-75 fc                           ; jnz to the dec
-eb ef                           ; jmp to the inc
+0f 01 16 40 7c                  ; lgdt [0x7c40]
+0f 20 c0                        ; mov eax, cr0
+0c 01                           ; or al, 1
+0f 22 c0                        ; mov cr0, eax
+ea 17 7c 08 00                  ; jmp 8:0x7c17, the next one
+66 b8 10 00                     ; mov ax, 16
+8e d8 8e c0 8e d0 8e e0 8e e8   ; mov ds, es, ss, fs, gs, ax
+ff 05 00 80 00 00               ; inc dword [0x8000]
+b9 64 00 00 00                  ; mov ecx, 100
+49                              ; dec ecx
+75 fd                           ; jnz to the dec
+eb f0                           ; jmp to the inc
+00 00 00 00 00 00 00 00 00 00 00
+17 00 48 7c 00 00 00 00         ; 0x7c40: limit and address of the table
+00 00 00 00 00 00 00 00         ; 0x7c48: the null entry
+ff ff 00 00 00 9a cf 00         ; code, 4 GiB
+ff ff 00 00 00 92 cf 00         ; data, 4 GiB
 """
 
 # Sleeps but for the BIOS's timer, 18 times a second.
