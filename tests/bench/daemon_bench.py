@@ -62,8 +62,9 @@ class Subject:
 
     def end(self):
         """Guests and daemon, too, so that what is measured next has the machine for itself."""
-        for guest in self.fleet.guests:
-            self.fleet.destroy(guest)
+        if self.exporter:
+            self.exporter.end()
+        self.fleet.clear()
         self.close()
         self.daemon.stop()
 

@@ -51,8 +51,8 @@ def run(lab, scale, kvm, say):
             fleet.grow("f", number)
         found.append(count_with_and_without(daemon, number))
     with Fleet(lab, daemon, kvm) as fleet:
-        for guest in guests:
-            fleet.destroy(guest)
+        fleet.guests = guests
+        fleet.clear()
     daemon.stop()
     return {"counts": found, "grown": found[1]["own"] - found[0]["own"]}
 

@@ -17,8 +17,7 @@ def run(lab, scale, kvm, say):
         fleet.grow("m", min(number, scale.fleet_guests))
         say(f"{len(fleet.guests)} of {scale.fleet_guests} guests, {time.monotonic() - begun:.0f} s")
     found = client_bench.run(daemon.uri, scale.fleet_guests, scale.fleet_samples, 1, daemon)
-    for guest in fleet.guests:
-        fleet.destroy(guest)
+    fleet.clear()
     fleet.connection.close()
     daemon.stop()
     return found

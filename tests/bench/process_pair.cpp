@@ -2,6 +2,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "workloads.hpp"
 
 namespace virt_power::bench {

@@ -52,3 +52,9 @@ class Fleet:
         with concurrent.futures.ThreadPoolExecutor(STARTERS) as pool:
             list(pool.map(self.create, new))
         self.guests += new
+
+    def clear(self):
+        """Ends all that grew."""
+        with concurrent.futures.ThreadPoolExecutor(STARTERS) as pool:
+            list(pool.map(self.destroy, self.guests))
+        self.guests.clear()
