@@ -2,6 +2,7 @@
 """The second half of tests/bench/run, which installs what this needs and then runs it."""
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -13,18 +14,24 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 sys.path[:0] = [HERE, f"{TESTS}/live", f"{os.path.dirname(TESTS)}/tools/lib"]
 
+import bounds  # noqa: E402
 import client_bench  # noqa: E402
 import daemon_bench  # noqa: E402
+import descriptors_bench  # noqa: E402
+import fleet_bench  # noqa: E402
 import live  # noqa: E402
 import replay_bench  # noqa: E402
 import report  # noqa: E402
+import slowdown_bench  # noqa: E402
+import threads_bench  # noqa: E402
 from lab import build  # noqa: E402
 from lab.daemon import Lab, LabError, SupervisorError  # noqa: E402
 from lab.signals import Signalled, catch_signals  # noqa: E402
 from series import differences, estimate  # noqa: E402
 
-PARTS = ["daemon", "client", "switch", "attribution", "replay"]
-PROGRAMS = ["bench-attribution", "make-recording", "stats-caller", "switch-cost"]
+PARTS = ["daemon", "threads", "descriptors", "client", "fleet", "switch", "slowdown", "attribution", "replay"]
+NEED_GUESTS = {"daemon", "threads", "descriptors", "client", "fleet", "slowdown"}
+PROGRAMS = ["bench-attribution", "make-recording", "slowdown", "stats-caller", "switch-cost"]
 
 
 @dataclass
@@ -40,6 +47,12 @@ class Scale:
     made_up_delay_s: float = 1
     pairs: int = 20
     trips: int = 100_000
+    slowdown_blocks: int = 16
+    threads_guests: int = 60
+    iothreads: int = 64
+    descriptor_guests: int = 30
+    fleet_guests: int = 500
+    fleet_samples: int = 21
     attributed_domains: int = 10_000
     attribution_runs: int = 200
     recorded_domains: int = 100
@@ -47,7 +60,8 @@ class Scale:
 
 
 QUICK = Scale(guests=(3, 6), rounds=3, calls=5, growth_calls=100, idle_s=0.5, client_samples=5, made_up_domains=1000,
-              made_up_samples=3, made_up_delay_s=0.3, pairs=3, trips=5000, attributed_domains=1000, attribution_runs=10, recorded_samples=3000)
+              made_up_samples=3, made_up_delay_s=0.3, pairs=3, trips=5000, slowdown_blocks=1,
+              threads_guests=3, iothreads=16, descriptor_guests=3, fleet_guests=8, fleet_samples=3, attributed_domains=1000, attribution_runs=10, recorded_samples=3000)
 
 
 def say(text):
@@ -60,10 +74,10 @@ def run_program(path, *arguments):
     return json.loads(output)
 
 
-def bench_guests(lab, programs, scale, parts):
+def bench_guests(lab, programs, scale, parts, kvm):
     """Daemon and client, which want the same guests."""
     found = {}
-    subjects = daemon_bench.start_subjects(lab, programs, scale.guests, say)
+    subjects = daemon_bench.start_subjects(lab, programs, scale.guests, kvm, say)
     most = subjects[-1]
     if "daemon" in parts:
         daemon_bench.measure_calls(subjects, scale.rounds, scale.calls, say)
@@ -81,7 +95,7 @@ def bench_guests(lab, programs, scale, parts):
         found["client"] = [client_bench.run(subject.daemon.uri, subject.guests, scale.client_samples)
                            for subject in subjects]
     for subject in subjects:
-        subject.close()
+        subject.end()
     return found
 
 
@@ -91,7 +105,7 @@ def bench_switch(programs, scale):
     for kind in found["kinds"]:
         kind["added_ns"] = estimate(differences(kind["with_ns"], kind["without_ns"])).as_dict()
         kind["switch_ns"] = estimate(kind["without_ns"]).as_dict()
-        kind["program_ns"] = kind["runs_time_ns"] / kind["runs"]
+        kind["program_ns"] = estimate(kind["program_ns"]).as_dict()
     return found
 
 
@@ -124,12 +138,23 @@ def bench(lab, scale, parts):
         found["replay"] = replay_bench.run(lab, programs, scale.recorded_domains, scale.recorded_samples)
     if "switch" in parts:
         found["switch"] = bench_switch(programs, scale)
+    kvm = daemon_bench.has_kvm(lab) if NEED_GUESTS.intersection(parts) else False
+    if "slowdown" in parts:
+        say("slowdown by context switches")
+        found["slowdown"] = slowdown_bench.run(lab, functools.partial(run_program, f"{programs}/slowdown"), scale, kvm)
     if "daemon" in parts or "client" in parts:
-        found.update(bench_guests(lab, programs, scale, parts))
+        found.update(bench_guests(lab, programs, scale, parts, kvm))
+    if "threads" in parts:
+        found["threads"] = threads_bench.run(lab, programs, scale, kvm, say)
+    if "descriptors" in parts:
+        found["descriptors"] = descriptors_bench.run(lab, scale, kvm, say)
+    if "fleet" in parts:
+        found["fleet"] = fleet_bench.run(lab, scale, kvm, say)
     if "client" in parts:
         say(f"virt-power on {scale.made_up_domains} made-up domains")
         found["client"].append({"made_up": True, **client_bench.run_made_up(
             lab, scale.made_up_domains, scale.made_up_samples, scale.made_up_delay_s)})
+    found["bounds"] = bounds.judge(found)
     return found
 
 

@@ -45,11 +45,11 @@ class Caller:
 class Subject:
     """One daemon with its guests and those who ask it."""
 
-    def __init__(self, lab, programs, stem, guests, kvm, with_exporter):
+    def __init__(self, lab, programs, stem, guests, kvm, with_exporter=False, iothreads=0):
         self.guests = guests
         self.daemon = live.new_daemon().start()
         self.fleet = Fleet(lab, self.daemon, kvm)
-        self.fleet.grow(stem, guests)
+        self.fleet.grow(stem, guests, iothreads=iothreads)
         self.caller = Caller(f"{programs}/stats-caller", self.daemon.uri)
         self.exporter = exporter.Exporter(lab, self.daemon) if with_exporter else None
         self.cpu_us = {}   # kind -> [daemon's CPU time per domain and call]
@@ -59,6 +59,14 @@ class Subject:
     def close(self):
         self.caller.__exit__()
         self.fleet.connection.close()
+
+    def end(self):
+        """Guests and daemon, too, so that what is measured next has the machine for itself."""
+        if self.exporter:
+            self.exporter.end()
+        self.fleet.clear()
+        self.close()
+        self.daemon.stop()
 
     def measure(self, kind, calls):
         before = meters.process_time_ns(self.daemon.pid)
@@ -98,23 +106,31 @@ class Subject:
         return (meters.process_time_ns(self.daemon.pid) - before) / 1e3 / seconds
 
     def switch_ns(self, seconds):
-        """(runs, ns each) of the daemon's program on whatever switched meanwhile."""
+        """Of the daemon's program, on whatever switched meanwhile; a value for each twentieth of the time."""
+        runs, each_ns = 0, []
         with meters.BpfStats():
-            before = meters.switch_program_runs(self.daemon.pid)
-            if before is None:
-                return None
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
-                self.caller.call(CALLS["perf"], 10)
-            after = meters.switch_program_runs(self.daemon.pid)
-        count = after.count - before.count
-        return {"runs": count, "ns": (after.time_ns - before.time_ns) / count}
+            for _ in range(20):
+                before = meters.switch_program_runs(self.daemon.pid)
+                if before is None:
+                    return None
+                deadline = time.monotonic() + seconds / 20
+                while time.monotonic() < deadline:
+                    self.caller.call(CALLS["perf"], 10)
+                after = meters.switch_program_runs(self.daemon.pid)
+                runs += after.count - before.count
+                each_ns.append((after.time_ns - before.time_ns) / (after.count - before.count))
+        return {"runs": runs, "ns": estimate(each_ns).as_dict()}
 
 
-def start_subjects(lab, programs, numbers, say):
+def has_kvm(lab):
     daemon = live.new_daemon().start()
-    kvm = kvm_works(lab, daemon, Guest(lab.name("kvm"), HALT))
-    daemon.stop()
+    try:
+        return kvm_works(lab, daemon, Guest(lab.name("kvm"), HALT))
+    finally:
+        daemon.stop()
+
+
+def start_subjects(lab, programs, numbers, kvm, say):
     why_not = None
     try:
         exporter.program()
@@ -128,8 +144,8 @@ def start_subjects(lab, programs, numbers, say):
     return subjects
 
 
-def measure_calls(subjects, rounds, calls, say):
-    kinds = [*CALLS, *([SCRAPE] if subjects[0].exporter else [])]
+def measure_calls(subjects, rounds, calls, say, kinds=None):
+    kinds = kinds or [*CALLS, *([SCRAPE] if subjects[0].exporter else [])]
     for subject in subjects:
         for kind in kinds:
             subject.measure(kind, 1)

@@ -49,6 +49,7 @@ def _unpack(directory):
 
 class Exporter:
     def __init__(self, lab, daemon):
+        self.lab = lab
         port = free_port()
         self.url = f"http://127.0.0.1:{port}/metrics"
         self.log = f"{daemon.dir}/exporter.log"
@@ -56,6 +57,9 @@ class Exporter:
                                                       f"--libvirt.uri={daemon.uri}"],
                                        log=self.log, env=client_env())["pid"]
         wait_for(self._answers, 30, f"{PACKAGE} answers; its output: {self.log}")
+
+    def end(self):
+        self.lab.supervisor.call("signal", pid=self.pid, number=15)
 
     def _answers(self):
         try:

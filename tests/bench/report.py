@@ -3,6 +3,13 @@
 
 import math
 
+import bounds
+import descriptors_bench
+import fleet_bench
+import slowdown_bench
+import threads_bench
+from series import span
+
 KINDS = {
     "energy": "domstats energy, as virt-power asks",
     "perf": "domstats perf",
@@ -11,11 +18,6 @@ KINDS = {
     "exporter": "exporter's scrape, daemon",
     "exporter-both": "exporter's scrape, daemon and exporter",
 }
-
-
-def span(value, digits=2):
-    """A median and its bounds."""
-    return f"{value['median']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"
 
 
 def daemon_lines(found):
@@ -33,7 +35,7 @@ def daemon_lines(found):
     yield f"daemon: heap in KiB, each {found['growth_calls'] // (len(found['growth_kib']) - 1)} calls for energy: {steps}"
     yield f"daemon: without calls {found['idle_us_per_s']:.0f} µs of CPU time a second"
     if found["switch"]:
-        yield f"daemon: its BPF program took {found['switch']['ns']:.0f} ns a switch, in {found['switch']['runs']} of them"
+        yield f"daemon: its BPF program took {span(found['switch']['ns'], 0)} ns a switch, in {found['switch']['runs']} of them"
 
 
 def client_lines(found):
@@ -49,7 +51,7 @@ def switch_lines(found):
     for kind in found["kinds"]:
         name = f"{kind['name']}, {kind['domains']} domains known"
         yield (f"  {name:50} {span(kind['added_ns'], 0)} to {kind['switch_ns']['median']:.0f}; "
-               f"the program itself {kind['program_ns']:.0f}")
+               f"the program itself {span(kind['program_ns'], 0)}")
 
 
 def attribution_lines(found):
@@ -66,8 +68,9 @@ def replay_lines(found):
            f"plain reading {found['cat_cpu_s']:.2f} s")
 
 
-PARTS = {"daemon": daemon_lines, "client": client_lines, "switch": switch_lines, "attribution": attribution_lines,
-         "replay": replay_lines}
+PARTS = {"daemon": daemon_lines, "threads": threads_bench.lines, "descriptors": descriptors_bench.lines,
+         "client": client_lines, "fleet": fleet_bench.lines, "switch": switch_lines, "slowdown": slowdown_bench.lines,
+         "attribution": attribution_lines, "replay": replay_lines}
 
 
 def table(found):
@@ -77,7 +80,7 @@ def table(found):
     for part, lines_of in PARTS.items():
         if part in found:
             lines += lines_of(found[part])
-    return "\n".join(lines)
+    return "\n".join([*lines, *bounds.lines(found["bounds"])])
 
 
 def numbers(value, path=""):
@@ -92,7 +95,8 @@ def numbers(value, path=""):
         yield path, value
 
 
-DIFFERENCES = ("energy-perf", "added_ns")  # of two costs that may be much the same
+# Of two costs that may be much the same.
+DIFFERENCES = ("energy-perf", "added_ns", "slower_percent", "grown", ".own", "bounds[")
 MAY_BE_0 = (".domains", ".idle_us_per_s", ".parameters.perf", ".cat_cpu_s")
 
 
@@ -109,4 +113,6 @@ def insane(found):
     for part in found.get("daemon", {}).get("guests", {}).values():
         if part["parameters"]["energy"] <= part["parameters"]["perf"]:
             wrong.append(f"energy gave no more parameters than perf: {part['parameters']}")
+    if "threads" in found and found["threads"]["threads"][0] >= found["threads"]["threads"][1]:
+        wrong.append(f"guests with I/O threads have no more threads: {found['threads']['threads']}")
     return wrong

@@ -41,6 +41,11 @@ def estimate(values):
     return Estimate(statistics.median(ordered), ordered[rank], ordered[-1 - rank], len(ordered))
 
 
+def span(value, digits=2):
+    """A median and its bounds, as text."""
+    return f"{value['median']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"
+
+
 def differences(ones, others):
     """Of values that were measured by turns."""
     return [one - other for one, other in zip(ones, others, strict=True)]

@@ -46,9 +46,15 @@ class Fleet:
     def remove_image(self, guest):
         os.unlink(guest.image(f"{self.lab.dir}/img"))
 
-    def grow(self, stem, count):
+    def grow(self, stem, count, **keywords):
         """Until there are so many guests, paused; names by number after the stem."""
-        new = [self.new_guest(f"{stem}{n}") for n in range(len(self.guests), count)]
+        new = [self.new_guest(f"{stem}{n}", **keywords) for n in range(len(self.guests), count)]
         with concurrent.futures.ThreadPoolExecutor(STARTERS) as pool:
             list(pool.map(self.create, new))
         self.guests += new
+
+    def clear(self):
+        """Ends all that grew."""
+        with concurrent.futures.ThreadPoolExecutor(STARTERS) as pool:
+            list(pool.map(self.destroy, self.guests))
+        self.guests.clear()

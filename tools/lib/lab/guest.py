@@ -50,6 +50,30 @@ fa                              ; cli
 eb fe                           ; jmp $
 """
 
+# Counts up the four bytes at 0x8000, once each 100 turns of a loop. In protected mode, which no KVM emulates.
+COUNT = """
+fa                              ; cli
+31 c0                           ; xor ax, ax
+8e d8                           ; mov ds, ax
+0f 01 16 40 7c                  ; lgdt [0x7c40]
+0f 20 c0                        ; mov eax, cr0
+0c 01                           ; or al, 1
+0f 22 c0                        ; mov cr0, eax
+ea 17 7c 08 00                  ; jmp 8:0x7c17, the next one
+66 b8 10 00                     ; mov ax, 16
+8e d8 8e c0 8e d0 8e e0 8e e8   ; mov ds, es, ss, fs, gs, ax
+ff 05 00 80 00 00               ; inc dword [0x8000]
+b9 64 00 00 00                  ; mov ecx, 100
+49                              ; dec ecx
+75 fd                           ; jnz to the dec
+eb f0                           ; jmp to the inc
+00 00 00 00 00 00 00 00 00 00 00
+17 00 48 7c 00 00 00 00         ; 0x7c40: limit and address of the table
+00 00 00 00 00 00 00 00         ; 0x7c48: the null entry
+ff ff 00 00 00 9a cf 00         ; code, 4 GiB
+ff ff 00 00 00 92 cf 00         ; data, 4 GiB
+"""
+
 # Sleeps but for the BIOS's timer, 18 times a second.
 HALT = """
 fb                              ; sti
@@ -75,6 +99,7 @@ class Guest:
     absent_vcpus: int = 0  # of these, to be plugged in later
     cpuset: str = ""
     perf: tuple = ()  # events
+    iothreads: int = 0
     uuid: str = field(default_factory=lambda: str(uuid_module.uuid4()))
 
     def image(self, directory):
@@ -94,12 +119,13 @@ class Guest:
         current = f" current='{self.vcpus - self.absent_vcpus}'" if self.absent_vcpus else ""
         events = "".join(f"<event name='{name}' enabled='yes'/>" for name in self.perf)
         perf = f"  <perf>{events}</perf>\n" if events else ""
+        iothreads = f"  <iothreads>{self.iothreads}</iothreads>\n" if self.iothreads else ""
         return f"""<domain type='{"kvm" if self.kvm else "qemu"}'>
   <name>{self.name}</name>
   <uuid>{self.uuid}</uuid>
   <memory unit='MiB'>16</memory>
   <vcpu{cpuset}{current}>{self.vcpus}</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+{iothreads}  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <features><acpi/><apic/></features>
 {perf}  <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
