@@ -10,9 +10,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "flat_map.hpp"
 #include "process.hpp"
 #include "virt-power/reading.hpp"
 #include "virt-power/result.hpp"
@@ -30,7 +30,7 @@ struct OwnerUsage {
 
 struct UsageReading {
     std::vector<Usage> rest;  ///< all that is not an owner's and not idle time, by package
-    std::unordered_map<OwnerId, OwnerUsage> owners;
+    FlatMap<OwnerId, OwnerUsage> owners;
     std::optional<uint64_t> cycles_gaps;
     std::vector<uint64_t> shared;   ///< as PackageReading::shared; empty where no core has two threads
     std::vector<uint64_t> squared;  ///< as PackageReading::squared; empty where no cycles are counted

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <numeric>
 #include <utility>
 
@@ -34,7 +33,7 @@ struct Owner {
     std::optional<uint32_t> slot;
     Process process;
     bool ended = false;
-    std::optional<ProcOwner> fallback;  ///< where the maps had no room
+    std::unique_ptr<ProcOwner> fallback;  ///< where the maps had no room
 };
 
 class BpfUsageCounter : public UsageCounter {
@@ -87,7 +86,7 @@ private:
     uint64_t follow_again_ns_ = 0;
     OwnerId followed_ = 0;
     bool told_cgroup_ = false;
-    std::map<OwnerId, Owner> owners_;
+    FlatMap<OwnerId, Owner> owners_;
     uint64_t failed_inserts_ = 0;
     std::vector<uint64_t> removed_fallback_ns_;  ///< of owners counted from /proc that are gone, by package
     std::vector<uint64_t> rest_ns_;              ///< never decreases
@@ -182,7 +181,7 @@ std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId(
         OwnerId id = next_id();
         taken.owners.push_back(
             {id, std::move(owned.label), owned.process, owned.ended_ns, read_slot(owned.slot)});
-        owners_.emplace(id, std::move(owner));
+        owners_[id] = std::move(owner);
     }
     taken.forgotten = read_slot(CPU_USAGE_SLOT_FORGOTTEN).packages;
     return taken;
@@ -216,8 +215,7 @@ void BpfUsageCounter::follow_one_cgroup() {
     uint64_t now_ns = boottime_ns();
     if (now_ns < follow_again_ns_ || owners_.empty()) return;
     follow_again_ns_ = now_ns + period_ns;
-    auto next = owners_.upper_bound(followed_);
-    if (next == owners_.end()) next = owners_.begin();
+    auto next = owners_.next_in_turn(followed_);
     followed_ = next->first;
     const Owner& owner = next->second;
     if (!owner.slot || owner.ended) return;
@@ -242,16 +240,16 @@ Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view
                                   slot.error().message, failed_inserts_));
         Result<ProcOwner> started = ProcOwner::start(options_.root, read_process_clock, process, topology_);
         if (!started) return started.error();
-        owner.fallback = std::move(*started);
+        owner.fallback = std::make_unique<ProcOwner>(std::move(*started));
     }
-    owners_.emplace(id, std::move(owner));
+    owners_[id] = std::move(owner);
     return ok();
 }
 
 std::optional<OwnerUsage> BpfUsageCounter::end(OwnerId id, uint64_t now_ns) {
-    auto found = owners_.find(id);
-    if (found == owners_.end() || found->second.ended) return std::nullopt;
-    Owner& owner = found->second;
+    Owner* found = owners_.find(id);
+    if (!found || found->ended) return std::nullopt;
+    Owner& owner = *found;
     charge_running();
     if (owner.slot) {
         slots_.end(*owner.slot, now_ns);
@@ -262,15 +260,15 @@ std::optional<OwnerUsage> BpfUsageCounter::end(OwnerId id, uint64_t now_ns) {
     OwnerUsage usage = usage_of(owner);
     removed_fallback_ns_.resize(std::max(removed_fallback_ns_.size(), usage.packages.size()));
     for (size_t n = 0; n < usage.packages.size(); n++) removed_fallback_ns_[n] += usage.packages[n].time_ns;
-    owners_.erase(found);
+    owners_.erase(id);
     return usage;
 }
 
 void BpfUsageCounter::forget(OwnerId id) {
-    auto found = owners_.find(id);
-    if (found == owners_.end() || !found->second.ended) return;
-    slots_.forget(*found->second.slot);
-    owners_.erase(found);
+    const Owner* found = owners_.find(id);
+    if (!found || !found->ended) return;
+    slots_.forget(*found->slot);
+    owners_.erase(id);
 }
 
 OwnerUsage BpfUsageCounter::read_slot(uint32_t slot) const {
@@ -328,7 +326,7 @@ Result<UsageReading> BpfUsageCounter::read() {
     }
     reading.owners.reserve(owners_.size());
     for (auto& [id, owner] : owners_)
-        if (!owner.ended) reading.owners.emplace(id, usage_of(owner));
+        if (!owner.ended) reading.owners[id] = usage_of(owner);
     add_sums(reading);
     take_from_rest(reading.rest, reading);
     return reading;

@@ -35,19 +35,13 @@ DomainUsage domain_usage(const Uuid& uuid, const DomainRegistry::Running& domain
     return usage;
 }
 
-const DomainRegistry::Running* DomainRegistry::find(const Uuid& uuid) const {
-    auto found = running_.find(uuid);
-    return found == running_.end() ? nullptr : &found->second;
-}
-
 void DomainRegistry::depart(const Uuid& uuid, const OwnerUsage& used, UsageSource host_source,
                             uint64_t now_ns) {
-    auto found = running_.find(uuid);
-    if (found == running_.end()) return;
+    const Running* found = running_.find(uuid);
+    if (!found) return;
     add_usage(totals_, used.packages);
-    departed_.push_back(
-        {uuid, now_ns, domain_usage(uuid, found->second, used, host_source), found->second.owner});
-    running_.erase(found);
+    departed_.push_back({uuid, now_ns, domain_usage(uuid, *found, used, host_source), found->owner});
+    running_.erase(uuid);
 }
 
 std::vector<Usage> DomainRegistry::departed_totals(size_t packages, const Usage& like) const {

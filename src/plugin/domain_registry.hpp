@@ -7,10 +7,10 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "flat_map.hpp"
 #include "usage_counter.hpp"
 #include "virt-power/reading.hpp"
 
@@ -45,8 +45,8 @@ public:
 
     explicit DomainRegistry(Limits limits) : limits_(limits) {}
 
-    [[nodiscard]] const std::map<Uuid, Running>& running() const { return running_; }
-    [[nodiscard]] const Running* find(const Uuid& uuid) const;
+    [[nodiscard]] const FlatMap<Uuid, Running>& running() const { return running_; }
+    [[nodiscard]] const Running* find(const Uuid& uuid) const { return running_.find(uuid); }
     void add(const Uuid& uuid, Running domain) { running_[uuid] = std::move(domain); }
     /// What was kept from a daemon before this one: sums of domains that are no longer listed.
     void add_totals(const std::vector<Usage>& forgotten) { add_usage(totals_, forgotten); }
@@ -63,7 +63,7 @@ public:
 
 private:
     Limits limits_;
-    std::map<Uuid, Running> running_;
+    FlatMap<Uuid, Running> running_;
     std::vector<Usage> totals_;
     std::deque<DepartedDomain> departed_;
 };

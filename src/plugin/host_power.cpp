@@ -248,7 +248,7 @@ int emit_domain(const HostPowerSnapshot* snapshot, const unsigned char* uuid, Ho
                 void* opaque) {
     if (!snapshot || !snapshot->snapshot || !uuid || !emit) return 0;
     return guarded(nullptr, -1, [&] {
-        const DomainUsage* found = find_domain(snapshot->snapshot->domains, to_uuid(uuid));
+        const DomainUsage* found = snapshot->snapshot->domains.find(to_uuid(uuid));
         if (!found) return 0;
         return encode_domain(*found, to_sink(emit, opaque)) ? 0 : -1;
     });

@@ -118,12 +118,6 @@ void UsageKeeper::forget_locked() {
     for (OwnerId owner : registry_.forget(now_ns_())) counter_->forget(owner);
 }
 
-const DomainUsage* find_domain(const DomainUsages& domains, const Uuid& uuid) {
-    auto found = std::lower_bound(domains.begin(), domains.end(), uuid,
-                                  [](const auto& entry, const Uuid& wanted) { return entry.first < wanted; });
-    return found == domains.end() || found->first != uuid ? nullptr : &found->second;
-}
-
 Result<UsageSnapshot> UsageKeeper::read() {
     std::lock_guard lock(mutex_);
     // A mask that cannot be read leaves the CPUs as they were.
@@ -145,14 +139,14 @@ Result<UsageSnapshot> UsageKeeper::read() {
     std::vector<Usage> vms = host.departed_totals;
     snapshot.domains.reserve(registry_.running().size());
     for (const auto& [uuid, domain] : registry_.running()) {
-        auto used = reading->owners.find(domain.owner);
-        if (used == reading->owners.end()) continue;
-        add_usage(vms, used->second.packages);
-        DomainUsage& usage = snapshot.domains.emplace_back(uuid, DomainUsage{}).second;
+        OwnerUsage* used = reading->owners.find(domain.owner);
+        if (!used) continue;
+        add_usage(vms, used->packages);
+        DomainUsage& usage = snapshot.domains[uuid];
         usage.instance = domain.process.instance();
-        usage.packages = std::move(used->second.packages);
-        usage.helpers = std::move(used->second.helpers);
-        if (used->second.source != host.usage_source) usage.usage_source = used->second.source;
+        usage.packages = std::move(used->packages);
+        usage.helpers = std::move(used->helpers);
+        if (used->source != host.usage_source) usage.usage_source = used->source;
     }
     host.vm_count = static_cast<uint32_t>(snapshot.domains.size());
     for (size_t n = 0; n < packages; n++) {

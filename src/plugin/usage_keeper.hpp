@@ -22,10 +22,7 @@ namespace virt_power {
 
 /// What running domains used, by UUID in order. Name and UUID within DomainUsage stay empty: the record of a
 /// domain has them, and this is made for each domain and pass.
-using DomainUsages = std::vector<std::pair<Uuid, DomainUsage>>;
-
-/// Null for a domain that is not there.
-const DomainUsage* find_domain(const DomainUsages& domains, const Uuid& uuid);
+using DomainUsages = FlatMap<Uuid, DomainUsage>;
 
 /// One pass over the usage counters, without zones.
 struct UsageSnapshot {

@@ -141,7 +141,7 @@ TEST_F(Engine, a_snapshot_holds_host_zones_and_domains_of_one_pass) {
     EXPECT_EQ(snapshot->host.zones[0].name, "package-0");
     EXPECT_EQ(snapshot->host.zones[0].static_uw, 4U);
     EXPECT_THAT(log(), Contains("of static power"));
-    EXPECT_EQ(find_domain(snapshot->domains, web)->packages[0].time_ns, 200U);
+    EXPECT_EQ(snapshot->domains.find(web)->packages[0].time_ns, 200U);
     EXPECT_EQ(snapshot->host.packages[0].vms.time_ns, 200U);
     EXPECT_EQ(snapshot->host.packages[0].host.time_ns, 1200U);
     EXPECT_EQ(snapshot->host.vm_count, 1U);
@@ -189,13 +189,13 @@ TEST_F(Engine, a_domain_that_departs_stays_in_the_sums) {
 TEST_F(Engine, the_same_uuid_with_another_process_is_a_new_life) {
     start({});
     ASSERT_TRUE(engine_->usage().domain_started(web, "web", {7, 1}));
-    uint64_t first = find_domain(engine_->snapshot()->domains, web)->instance;
+    uint64_t first = engine_->snapshot()->domains.find(web)->instance;
     ASSERT_TRUE(engine_->usage().domain_started(web, "web", {7, 1}));
-    EXPECT_EQ(find_domain(engine_->snapshot()->domains, web)->packages[0].time_ns, 200U);
+    EXPECT_EQ(engine_->snapshot()->domains.find(web)->packages[0].time_ns, 200U);
     ASSERT_TRUE(engine_->usage().domain_started(web, "web", {8, 5}));
     auto snapshot = engine_->snapshot();
-    EXPECT_NE(find_domain(snapshot->domains, web)->instance, first);
-    EXPECT_EQ(find_domain(snapshot->domains, web)->packages[0].time_ns, 100U);
+    EXPECT_NE(snapshot->domains.find(web)->instance, first);
+    EXPECT_EQ(snapshot->domains.find(web)->packages[0].time_ns, 100U);
     EXPECT_EQ(snapshot->departed.size(), 1U);
 }
 

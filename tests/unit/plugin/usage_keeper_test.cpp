@@ -86,7 +86,7 @@ TEST_F(Keeper, goes_on_with_a_domain_that_still_runs) {
     ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {7, 70}));
     UsageSnapshot snapshot = read();
     ASSERT_EQ(snapshot.domains.size(), 1U);
-    EXPECT_EQ(find_domain(snapshot.domains, uuid(1))->packages, used(500));
+    EXPECT_EQ(snapshot.domains.find(uuid(1))->packages, used(500));
     EXPECT_TRUE(snapshot.departed.empty());
     EXPECT_EQ(snapshot.host.packages[0].vms.time_ns, 500U);
 }
@@ -123,7 +123,7 @@ TEST_F(Keeper, another_process_of_a_domain_is_another_life) {
     start();
     ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {9, 90}));
     UsageSnapshot snapshot = read();
-    EXPECT_EQ(find_domain(snapshot.domains, uuid(1))->instance, (Process{9, 90}.instance()));
+    EXPECT_EQ(snapshot.domains.find(uuid(1))->instance, (Process{9, 90}.instance()));
     ASSERT_EQ(snapshot.departed.size(), 1U);
     EXPECT_EQ(snapshot.departed[0].usage.instance, (Process{7, 70}.instance()));
 }
