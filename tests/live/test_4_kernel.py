@@ -66,3 +66,11 @@ class Lacking(LiveTest):
         os.chmod(pins, 0o755)
         self.daemon.start()
         self.check("bpf", "is open to others")
+
+    def test_without_a_cgroup_of_version_2_helpers_are_the_hosts_and_the_log_says_so_once(self):
+        self.start()
+        guests = [self.own_guest(name, SPIN_ONE) for name in ("one", "two")]
+        with open(f"/proc/{guests[0].pid}/cgroup", encoding="ascii") as file:
+            has_one = any(line.startswith("0::") and "qemu-" in line for line in file)
+        Sample(self.daemon)
+        self.assertEqual(0 if has_one else 1, len(self.log_lines("are counted as the host's")), self.daemon.logs())
