@@ -64,6 +64,7 @@ private:
     void charge_running();
     void refresh_cpus();
     void set_sibling(uint32_t cpu);
+    [[nodiscard]] Weighing kept_weighing() const;
     void insert_cgroup(uint32_t slot, const Process& process);
     void follow_one_cgroup();
     [[nodiscard]] OwnerUsage read_slot(uint32_t slot) const;
@@ -102,7 +103,11 @@ void BpfUsageCounter::start() {
     }
     for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++)
         has_siblings_ = has_siblings_ || load_once(maps_->cpu(cpu).shared) != 0;
-    weigh(weighing_);
+    // What counted on while no daemon was there goes on weighing as it did, until the engine says otherwise.
+    if (maps_->taken_over())
+        weighing_ = kept_weighing();
+    else
+        weigh(weighing_);
     refresh_cpus();
     charge_running();  // from here on every CPU counts
     gaps_ = read_gaps();
@@ -136,6 +141,17 @@ void BpfUsageCounter::set_sibling(uint32_t cpu) {
     uint64_t busy_ns = ((busy >> 1) + ((busy & 1) != 0 ? monotonic_ns() : 0)) & CPU_USAGE_BUSY_MASK;
     maps_->cpu(cpu).sibling_busy_ns = busy_ns;
     store_last(maps_->cpu(cpu).sibling_plus_1, *sibling + 1);
+}
+
+/// Whether it was measured is only what it looks like.
+Weighing BpfUsageCounter::kept_weighing() const {
+    auto permille = [](uint32_t q20) {
+        return static_cast<uint32_t>((uint64_t{q20} * 1000 + CPU_USAGE_Q20 - 1) / CPU_USAGE_Q20);
+    };
+    const cpu_usage_settings& set = maps_->settings();
+    Weighing kept{permille(set.shared_q20), permille(set.cycle_q20), permille(set.square_q20), false};
+    kept.measured = !(kept == default_weighing);
+    return kept;
 }
 
 void BpfUsageCounter::weigh(const Weighing& weighing) {
