@@ -18,6 +18,8 @@ constexpr double least_shared_spread = 0.03;
 constexpr double least_frequency_spread = 0.02;
 /// A use below this part of the highest says nothing of its kind.
 constexpr double idle_part = 0.01;
+/// Of the frequency's weight, over its error: noise alone shall not make cycles differ.
+constexpr double least_frequency_effect = 3;
 constexpr int most_steps = 50;
 constexpr double still = 1e-10;
 constexpr double highest_correlation = 0.98;
@@ -184,8 +186,8 @@ private:
             std::string why;
             if (q.error * wider > largest_weight_error)
                 why = fmt::format("it is known to {:.2f} only", q.error * wider);
-            else if (q.value <= 0)
-                why = "energy does not go with it";
+            else if (q.value <= least_frequency_effect * q.error * wider)
+                why = "energy does not go with it, as far as can be told";
             if (!why.empty()) {
                 leave_out(why);
                 return false;

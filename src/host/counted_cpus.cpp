@@ -26,8 +26,11 @@ CountedCpus::CountedCpus(const CpuTopology& topology, std::shared_ptr<UsageMaps>
     }
     for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++)
         has_siblings_ = has_siblings_ || load_once(maps_->cpu(cpu).shared) != 0;
-    weighing_ = default_weighing;
-    if (!maps_->taken_over()) weigh(default_weighing);  // else as before, until another is told
+    // What counted on while no daemon was there goes on weighing as it did, until another is told.
+    if (maps_->taken_over())
+        weighing_ = kept_weighing();
+    else
+        weigh(default_weighing);
     follow_online();
     charge_running();  // from here on every CPU counts
     gaps_ = read_gaps();
@@ -67,6 +70,17 @@ void CountedCpus::set_sibling(uint32_t cpu) {
     uint64_t busy_ns = ((busy >> 1) + ((busy & 1) != 0 ? monotonic_ns() : 0)) & CPU_USAGE_BUSY_MASK;
     maps_->cpu(cpu).sibling_busy_ns = busy_ns;
     store_last(maps_->cpu(cpu).sibling_plus_1, *sibling + 1);
+}
+
+/// Whether it was measured is only what it looks like.
+Weighing CountedCpus::kept_weighing() const {
+    auto permille = [](uint32_t q20) {
+        return static_cast<uint32_t>((uint64_t{q20} * 1000 + CPU_USAGE_Q20 - 1) / CPU_USAGE_Q20);
+    };
+    const cpu_usage_settings& set = maps_->settings();
+    Weighing kept{permille(set.shared_q20), permille(set.cycle_q20), permille(set.square_q20), false};
+    kept.measured = !(kept == default_weighing);
+    return kept;
 }
 
 void CountedCpus::weigh(const Weighing& weighing) {

@@ -38,6 +38,7 @@ public:
 private:
     void follow_online();
     void set_sibling(uint32_t cpu);
+    [[nodiscard]] Weighing kept_weighing() const;
     [[nodiscard]] std::vector<uint64_t> read_gaps() const;
     void mend_events();
 

@@ -281,6 +281,9 @@ PowerEngine::PowerEngine(std::unique_ptr<UsageKeeper> usage, EngineOptions optio
     : shared_(std::make_shared<Shared>()) {
     shared_->usage = std::move(usage);
     shared_->options = std::move(options);
+    // At once, and not by the first pass: what a domain does before that is weighed, too.
+    if (shared_->options.weighing)
+        shared_->usage->weigh(shared_->options.weighing().value_or(default_weighing));
     shared_->opened_ns = shared_->options.now_ns();
     Origin fresh{static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()),
                  shared_->opened_ns};

@@ -109,6 +109,14 @@ TEST_F(Pins, counting_goes_on_while_no_daemon_is_there) {
     EXPECT_EQ(*after.cycles_gaps, gaps);
 }
 
+TEST_F(Pins, use_goes_on_weighing_as_it_did) {
+    const Weighing weighing{600, 300, 121, true};
+    counting_.counter->weigh(weighing);
+    open();
+    ASSERT_TRUE(taken_);
+    EXPECT_EQ(read().weighing, weighing);
+}
+
 TEST_F(Pins, what_ended_stays_what_it_was_and_what_is_forgotten_stays_in_the_sum) {
     for (OwnerId id = 1; id <= 3; id++) {
         Spinner spinner;

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,24 +18,34 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "workload"))
 
 import guests  # noqa: E402
 import scenarios  # noqa: E402
+from calibrating import CalibrationError, Calibrations  # noqa: E402
 from machine import Machine  # noqa: E402
 
 WARM_UP_S = 1.0  # counters are believed once they were seen to move
 CALM_S = 0.5  # after the guests' start
+PINS = "/sys/fs/bpf/virt-power"
 
 
 class MeterError(Exception):
     pass
 
 
+def forget_pins():
+    """What a daemon leaves that counts on: nothing of a scenario shall count in the next one."""
+    shutil.rmtree(PINS, ignore_errors=True)
+    if os.path.exists(PINS):
+        raise OSError(f"{PINS} cannot be removed")
+
+
 class Meter:
     """The program of that name, asked and answered line by line."""
 
-    def __init__(self, tools, directory):
+    def __init__(self, tools, directory, fine):
         config = f"{directory}/config"
         os.makedirs(config, exist_ok=True)
         self._process = subprocess.Popen(
-            [tools.meter, tools.plugin, config, f"{directory}/recording.jsonl", f"{directory}/raw.jsonl"],
+            [tools.meter, tools.plugin, config, f"{directory}/recording.jsonl", f"{directory}/raw.jsonl",
+             *([f"{directory}/fine.jsonl"] if fine else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.begun = time.monotonic()
 
@@ -61,12 +72,12 @@ class Run:
         self.directory, self.seconds = directory, seconds
         self.scratch = tempfile.mkdtemp(prefix="accuracy-")
         self.vms, self.pids, self.processes = {}, {}, []
+        self.helpers, self.helper_pids = [], {}
         self.meter = None
-        self.samples = 0
-        self.left_out = []  # intervals in which the plugin was not there, by the number of their later sample
 
     def run(self):
-        self.machine.set_model(**self.scenario.model)
+        forget_pins()
+        self.machine.set_model(**self.scenario.parameters)
         try:
             self._prepare()
             self._measure()
@@ -77,7 +88,7 @@ class Run:
 
     def _prepare(self):
         if not self.scenario.live:
-            self.meter = Meter(self.tools, self.directory)
+            self._open_meter()
         for vm in self.scenario.vms:
             if not vm.late:
                 self.start(vm.name)
@@ -85,19 +96,28 @@ class Run:
             guest.wait_until_working()
         for name, percent in self.scenario.class_percent.items():
             self.machine.set_class(self.vms[name].pid, percent)
-        for duty in self.scenario.processes:
-            self.processes.append(subprocess.Popen([sys.executable, f"{guests.HERE}/burn.py", "--duty", str(duty)]))
+        for process in self.scenario.processes:
+            self.processes.append(self._burn(process.duty_percent, process.pin))
+        if self.scenario.plugin_alone:
+            self.run_only(())  # the first sample is of a calm machine
         if self.scenario.counters_taken:
             self.machine.occupy_counters(self.scenario.counters_taken)
         if self.scenario.live:
-            self.meter = Meter(self.tools, self.directory)
+            self._open_meter()
             for name, guest in self.vms.items():
                 self.meter.ask(f"start {guest.uuid} {name} {guest.pid}")
         time.sleep(max(CALM_S, self.meter.begun + WARM_UP_S - time.monotonic()))
 
+    def _open_meter(self):
+        self.meter = Meter(self.tools, self.directory, self.scenario.fine)
+
+    @staticmethod
+    def _burn(duty_percent, pin="", enter=None):
+        pinned = ["taskset", "-c", pin] if pin else []
+        return subprocess.Popen([*pinned, sys.executable, f"{guests.HERE}/burn.py", "--duty", str(duty_percent)], preexec_fn=enter)
+
     def _sample(self):
-        self.meter.ask("sample")
-        self.samples += 1
+        self.meter.ask("record" if self.scenario.plugin_alone else "sample")
 
     def _pause_until(self, when):
         rest = when - time.monotonic()
@@ -111,10 +131,12 @@ class Run:
         self._sample()
         for number in range(1, count + 1):
             due = begin + number * self.seconds / count
-            while events and events[0][0] <= due:
+            while events and events[0][0] < due:
                 when, what, arguments = events.pop(0)
                 self._pause_until(when)
                 getattr(self, what)(*arguments)
+            if number < count and time.monotonic() > begin + (number + 0.5) * self.seconds / count:
+                continue  # while the daemon was away
             self._pause_until(due)
             self._sample()
         self.meter.ask("end")
@@ -129,6 +151,10 @@ class Run:
         if self.meter:
             self.meter.ask(f"start {guest.uuid} {name} {guest.pid}")
             guest.release()
+        if vm.helper_duty_percent:
+            helper = self._burn(vm.helper_duty_percent, enter=guest.enter_cgroup)
+            self.helpers.append(helper)
+            self.helper_pids.setdefault(name, []).append(helper.pid)
 
     def stop(self, name):
         """A VM ends."""
@@ -148,29 +174,45 @@ class Run:
         """Each package is limited."""
         self.machine.set_power_limit(watts)
 
-    def restart(self):
-        """The daemon starts anew, between two samples of its own."""
-        self._sample()
-        self.meter.ask("restart")
-        self.meter.ask(f"pause {round(WARM_UP_S * 1000)}")
-        self.left_out.append(self.samples)
-        self._sample()
+    def halt(self, name):
+        """A VM does nothing until it is resumed."""
+        self.vms[name].process.send_signal(signal.SIGSTOP)
+
+    def resume(self, name):
+        """Goes on."""
+        self.vms[name].process.send_signal(signal.SIGCONT)
+
+    def run_only(self, numbers):
+        """Of the host processes only these run."""
+        for number, process in enumerate(self.processes):
+            process.send_signal(signal.SIGCONT if number in numbers else signal.SIGSTOP)
+
+    def restart(self, away_s, meanwhile=()):
+        """The daemon ends, and another one starts after a while."""
+        self.meter.ask("close")
+        for what, *arguments in meanwhile:
+            getattr(self, what)(*arguments)
+        self.meter.ask(f"pause {round(away_s * 1000)}")
+        self.meter.ask("open")
 
     def _end(self):
         for guest in self.vms.values():
             guest.stop()
-        for process in self.processes:
+        for process in self.processes + self.helpers:
             process.kill()
             process.wait()
+        for guest in self.vms.values():
+            guest.leave_cgroup()
         if self.meter:
             self.meter.close()
+        forget_pins()
         self.machine.restore()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _write_about(self, model):
         """Last of all: what has none was not measured."""
         about = {"scenario": self.scenario.name, "config": self.scenario.config, "seconds": self.seconds, "model": model,
-                 "pids": self.pids, "left_out": self.left_out, "accel": self.tools.accel,
+                 "pids": self.pids, "helper_pids": self.helper_pids, "accel": self.tools.accel,
                  "kernel": os.uname().release, "cpus": os.cpu_count()}
         with open(f"{self.directory}/about.json", "w", encoding="utf-8") as file:
             json.dump(about, file, indent=1)
@@ -180,6 +222,7 @@ class Run:
 class Tools:
     plugin: str
     meter: str
+    virt_power: str
     accel: str
 
 
@@ -189,21 +232,27 @@ def main():
     parser.add_argument("--results", default=os.environ.get("POWER_HOST_RESULTS"))
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--accel", choices=("auto", "tcg", "kvm"), default="tcg")
+    parser.add_argument("--no-calibration", action="store_true", help="the plugin's default weights in every scenario")
     parser.add_argument("names", nargs="+")
     options = parser.parse_args()
     accel = options.accel
     if accel == "auto":
         accel = "kvm" if guests.kvm_works() else "tcg"
-    tools = Tools(f"{options.build}/src/plugin/host-power.so", f"{options.build}/tests/power-host/meter/power-host-meter", accel)
+    tools = Tools(f"{options.build}/src/plugin/host-power.so", f"{options.build}/tests/power-host/meter/power-host-meter",
+                  f"{options.build}/tools/virt-power/virt-power", accel)
     machine, status = Machine(), 0
+    calibrations = Calibrations(lambda scenario, directory, seconds: Run(scenario, machine, tools, directory, seconds).run(),
+                                tools.virt_power, options.results)
     for scenario in scenarios.named(options.names):
         directory = f"{options.results}/{scenario.name}"
         os.makedirs(directory, exist_ok=True)
         begin = time.monotonic()
         try:
+            if scenario.calibration and not options.no_calibration:
+                calibrations.give(scenario.calibration, f"{directory}/config")
             Run(scenario, machine, tools, directory, options.seconds).run()
             print(f"{scenario.name}: measured in {time.monotonic() - begin:.0f} s", flush=True)
-        except (guests.GuestError, MeterError, OSError) as error:
+        except (guests.GuestError, MeterError, CalibrationError, OSError) as error:
             print(f"{scenario.name}: {error}", file=sys.stderr, flush=True)
             status = 1
     return status

@@ -186,6 +186,8 @@ class Truth:
     packages: dict  # {package: {field: value}}
     processes: dict  # {(pid, package): Used}
     vhost: dict  # {(comm, package): Used}: kernel threads that work for a VM
+    threads: dict  # {(pid, tid, package): Used}: of VMs' processes
+    names: dict  # {(pid, tid): comm}
 
 
 def _fields(words):
@@ -198,7 +200,7 @@ def _used(fields):
 
 
 def parse_truth(text):
-    truth = Truth(0, {}, {}, {})
+    truth = Truth(0, {}, {}, {}, {}, {})
     for line in text.splitlines():
         words = line.split()
         if words[0] == "time":
@@ -212,8 +214,12 @@ def parse_truth(text):
             truth.processes[key] = truth.processes.get(key, Used()) + _used(fields)
         elif words[0] == "thread":
             fields = _fields(words[3:])
-            key = fields["comm"], fields["package"]
-            truth.vhost[key] = truth.vhost.get(key, Used()) + _used(fields)
+            pid, tid = int(words[1]), int(words[2])
+            key, sums = (fields["comm"], fields["package"]), truth.vhost
+            if not str(fields["comm"]).startswith("vhost-"):
+                key, sums = (pid, tid, fields["package"]), truth.threads
+                truth.names[pid, tid] = str(fields["comm"])
+            sums[key] = sums.get(key, Used()) + _used(fields)
     return truth
 
 
@@ -227,16 +233,19 @@ def _between(first, second, part):
     return Truth(mix(first.time_ns, second.time_ns),
                  {number: {key: mix(first.packages[number][key], value) for key, value in fields.items()}
                   for number, fields in second.packages.items()},
-                 mixed(first.processes, second.processes), mixed(first.vhost, second.vhost))
+                 mixed(first.processes, second.processes), mixed(first.vhost, second.vhost),
+                 mixed(first.threads, second.threads), second.names)
 
 
 def _account(sample, number):
     """The one before or after the plugin's reading, of VMs only what they drew since they are VMs."""
     account = parse_truth(sample["truth"][number])
     for rows in sample.get("launched", {}).values():
-        for key, used in parse_truth(rows).processes.items():
-            if key in account.processes:
-                account.processes[key] = account.processes[key] - used
+        before = parse_truth(rows)
+        for sums, drawn in ((account.processes, before.processes), (account.threads, before.threads)):
+            for key, used in drawn.items():
+                if key in sums:
+                    sums[key] = sums[key] - used
     return account
 
 
@@ -278,6 +287,20 @@ def vhost_spent(before, after, pids):
     for (comm, package), used in after.vhost.items():
         if any(comm == f"vhost-{pid}" for pid in pids):
             found[package] = found.get(package, Used()) + (used - before.vhost.get((comm, package), Used()))
+    return found
+
+
+def is_vcpu(name):
+    """As QEMU calls its threads; in the account a blank is `_`."""
+    return name.startswith(("CPU_", "ALL_"))
+
+
+def other_threads_spent(before, after, pids):
+    """{package: Used} of the threads of these processes that are no vCPUs."""
+    found = {}
+    for (pid, tid, package), used in after.threads.items():
+        if pid in pids and not is_vcpu(after.names[pid, tid]):
+            found[package] = found.get(package, Used()) + (used - before.threads.get((pid, tid, package), Used()))
     return found
 
 

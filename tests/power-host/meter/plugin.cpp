@@ -89,10 +89,14 @@ Plugin::Plugin(const std::string& path, std::string config_directory)
     open();
 }
 
-Plugin::~Plugin() { table_->close(power_); }
+Plugin::~Plugin() { close(); }
+
+void Plugin::close() {
+    if (power_) table_->close(std::exchange(power_, nullptr));
+}
 
 void Plugin::open() {
-    // It changes no knob, so nothing is kept there.
+    // Its state directory names what outlives it in the BPF file system; knobs it changes none.
     HostPowerOptions options{sizeof(options),           1,        config_directory_.c_str(),
                              config_directory_.c_str(), log_line, nullptr};
     power_ = table_->open(&options);
@@ -106,8 +110,7 @@ void Plugin::start(const Vm& vm) {
 
 void Plugin::stop(const Vm& vm) { table_->domain_stopped(power_, raw_uuid(vm.uuid).data()); }
 
-void Plugin::restart(const std::vector<Vm>& running) {
-    table_->close(std::exchange(power_, nullptr));
+void Plugin::open(const std::vector<Vm>& running) {
     open();
     for (const Vm& vm : running) start(vm);
 }

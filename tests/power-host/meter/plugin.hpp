@@ -30,8 +30,10 @@ public:
 
     void start(const Vm& vm);
     void stop(const Vm& vm);
-    /// As a daemon that ends and starts again: all counters begin anew.
-    void restart(const std::vector<Vm>& running);
+    /// As a daemon that ends; and as the next one, which goes on where that was.
+    void close();
+    void open(const std::vector<Vm>& running);
+    [[nodiscard]] bool is_open() const { return power_ != nullptr; }
 
     /// What a client gets in one call: records of the running domains, host figures in the first.
     Sample sample(const std::vector<Vm>& running);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string_view>
 
 namespace virt_power {
 namespace {
@@ -59,6 +60,11 @@ fs::path task_directory(pid_t pid) { return "/proc/" + std::to_string(pid) + "/t
 
 std::optional<Stat> thread_stat(pid_t pid, long tid) {
     return parse_stat(text_of(task_directory(pid) / std::to_string(tid) / "stat"));
+}
+
+/// -1 for a row of another kind.
+pid_t pid_of_row(const std::string& line, std::string_view kind) {
+    return line.starts_with(kind) ? std::stoi(line.substr(kind.size())) : -1;
 }
 
 }  // namespace
@@ -141,11 +147,12 @@ std::string TruthAccount::text() {
     return text.str();
 }
 
-nlohmann::json truth(const std::string& text) {
+nlohmann::json truth(const std::string& text, const std::set<pid_t>& pids) {
     std::istringstream lines(text);
     std::string kept;
     for (std::string line; std::getline(lines, line);) {
-        if (line.starts_with("thread ") && line.find("comm=vhost") == std::string::npos) continue;
+        if (pid_t pid = pid_of_row(line, "thread "); pid != -1 && pids.count(pid) == 0)
+            if (line.find("comm=vhost") == std::string::npos) continue;
         kept += line + '\n';
     }
     return kept.empty() ? nlohmann::json() : nlohmann::json(kept);
@@ -153,10 +160,9 @@ nlohmann::json truth(const std::string& text) {
 
 std::string process_rows(const std::string& text, pid_t pid) {
     std::istringstream lines(text);
-    const std::string head = "process " + std::to_string(pid) + " ";
     std::string kept;
     for (std::string line; std::getline(lines, line);)
-        if (line.starts_with(head)) kept += line + '\n';
+        if (pid_of_row(line, "process ") == pid || pid_of_row(line, "thread ") == pid) kept += line + '\n';
     return kept;
 }
 

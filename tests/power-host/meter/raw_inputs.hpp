@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,10 +52,10 @@ private:
     std::ifstream file_;
 };
 
-/// Null for an empty one. Of threads, only those whose comm begins with vhost: they work for a VM
-/// without being its own.
-nlohmann::json truth(const std::string& text);
-/// Its rows of a process alone.
+/// Null for an empty one. Of threads, only those of these processes and those whose comm begins with vhost:
+/// they work for a VM without being its own.
+nlohmann::json truth(const std::string& text, const std::set<pid_t>& pids);
+/// Its rows of a process alone, and of the threads of that.
 std::string process_rows(const std::string& text, pid_t pid);
 
 }  // namespace virt_power

@@ -83,7 +83,7 @@ class Guest:
             argv = ["sh", "-c", 'read -r _; exec "$@" </dev/null', "sh", *argv]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.PIPE if held else subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=self._enter_cgroup)
+                                            preexec_fn=self.enter_cgroup)
         return self
 
     def release(self):
@@ -117,7 +117,7 @@ class Guest:
             return argv
         return argv + ["-netdev", f"{netdev},id=n0", "-device", "virtio-net-pci,disable-modern=on,romfile=,netdev=n0"]
 
-    def _enter_cgroup(self):
+    def enter_cgroup(self):
         """A cgroup such as libvirt's, so that helpers and vhost workers are found by it."""
         if not os.path.exists(f"{CGROUP}/cgroup.controllers"):
             return
@@ -170,5 +170,9 @@ class Guest:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
+        self.leave_cgroup()
+
+    def leave_cgroup(self):
+        """Removes it, if nothing is in it any more."""
         with contextlib.suppress(OSError):
             os.rmdir(self._cgroup())

@@ -33,6 +33,7 @@ public:
         return usage;
     }
     void forget(OwnerId owner) override { forgotten.push_back(owner); }
+    void weigh(const Weighing& weighing) override { weighed.push_back(weighing); }
     [[nodiscard]] Result<UsageReading> read() override {
         reads++;
         if (throws) throw std::runtime_error("out of memory");
@@ -52,6 +53,7 @@ public:
 
     std::map<OwnerId, uint64_t> owners;
     std::vector<OwnerId> forgotten;
+    std::vector<Weighing> weighed;
     std::atomic<int> reads = 0;
     std::atomic<int> held_up = 0;  ///< so many readings
     std::function<void()> hold_up;
@@ -104,6 +106,7 @@ protected:
             warn("of static power");
             for (ZoneReading& zone : zones) zone.static_uw = zone.source == "modelled" ? 3 : 4;
         };
+        if (weighing_) options.weighing = [weighing = *weighing_] { return weighing; };
         options.log = [outlives = outlives_](LogLevel, std::string_view message) {
             std::lock_guard lock(outlives->mutex);
             outlives->log.emplace_back(message);
@@ -126,6 +129,7 @@ protected:
     std::shared_ptr<Outlives> outlives_ = std::make_shared<Outlives>();
     std::atomic<uint64_t>& now_ns_ = outlives_->now_ns;
     FakeCounter* counter_ = nullptr;
+    std::optional<Weighing> weighing_;
     std::unique_ptr<PowerEngine> engine_;
 };
 
@@ -145,6 +149,14 @@ TEST_F(Engine, a_snapshot_holds_host_zones_and_domains_of_one_pass) {
     EXPECT_EQ(snapshot->host.packages[0].vms.time_ns, 200U);
     EXPECT_EQ(snapshot->host.packages[0].host.time_ns, 1200U);
     EXPECT_EQ(snapshot->host.vm_count, 1U);
+}
+
+TEST_F(Engine, use_weighs_as_calibrated_before_anybody_asks) {
+    weighing_ = Weighing{600, 1000, 0, true};
+    start({});
+    EXPECT_THAT(counter_->weighed, testing::ElementsAre(*weighing_));
+    (void)engine_->snapshot();
+    EXPECT_THAT(counter_->weighed, testing::SizeIs(1));
 }
 
 TEST_F(Engine, each_call_sees_what_happened_before_it) {
