@@ -797,7 +797,7 @@ def hyperthreads_here():
 @test
 def load_is_put_only_where_it_tells_something():
     with tempfile.TemporaryDirectory() as directory:
-        with open("idle.json", encoding="utf-8") as file:
+        with open(f"{OPTIONS.fixtures}/idle.json", encoding="utf-8") as file:
             text = file.read().replace('"kvm1"', json.dumps(os.uname().nodename))
         with open(f"{directory}/here.json", "w", encoding="utf-8") as file:
             file.write(text)
