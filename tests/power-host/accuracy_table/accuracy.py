@@ -114,7 +114,7 @@ def is_calibrated(options):
 
 def measure_anew(found, options, directory, results, virt_power):
     """Those during which the machine outside stood still; of both, what was measured more quietly stays."""
-    disturbed = {result.scenario.name: result for result in found if result.gap_s > table.WIDEST_GAP_S}
+    disturbed = {result.scenario.name: result for result in found if result.disturbance}
     if not disturbed:
         return found
     print(f"accuracy: measured anew, since the machine outside stood still meanwhile: {', '.join(disturbed)}", flush=True)
@@ -124,7 +124,7 @@ def measure_anew(found, options, directory, results, virt_power):
         measure([result.scenario for result in disturbed.values()], options, directory, second)
         for result in collect([result.scenario for result in disturbed.values()], second, virt_power)[0]:
             name = result.scenario.name
-            if result.gap_s < disturbed[name].gap_s:
+            if result.disturbance < disturbed[name].disturbance:
                 disturbed[name] = result
                 shutil.rmtree(f"{results}/{name}")
                 shutil.copytree(f"{second}/{name}", f"{results}/{name}")

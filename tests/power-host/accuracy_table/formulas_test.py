@@ -192,7 +192,7 @@ def row_of(kind="domain", **figures):
 
 def interval_of(*rows, energy_uj=100):
     return {"zones": [{"name": "package-0", "counted": True, "energy_uj": energy_uj}, {"name": "core", "counted": False, "energy_uj": 7}],
-            "rows": list(rows), "weighed": True}
+            "rows": list(rows), "basis": "cycles"}
 
 
 class Table(unittest.TestCase):
@@ -225,7 +225,17 @@ class Table(unittest.TestCase):
 
     def test_sums_of_a_replay(self):
         found = table.sums_of([interval_of(row_of(energy_uj=60, helper_energy_uj=6), row_of("rest", energy_uj=40))] * 2)
-        self.assertEqual((found.energy_uj, found.helper_uj, found.intervals, found.weighed), ({"a": 120}, {"a": 12}, 2, 2))
+        self.assertEqual((found.energy_uj, found.helper_uj, found.intervals, found.by_time), ({"a": 120}, {"a": 12}, 2, 0))
+        by_time = {**interval_of(row_of(energy_uj=100)), "basis": "time"}
+        self.assertEqual(table.sums_of([by_time, interval_of(row_of(energy_uj=100))]).by_time, 1)
+
+    def test_a_disturbance_is_worse_where_cycles_were_lost(self):
+        def of(gap_s, by_time):
+            return table.Result(None, {}, [], [], [], {}, {}, 1.0, 1.0, gap_s, by_time=by_time).disturbance
+        self.assertEqual(of(0.05, 0), ())
+        self.assertLess(of(0.05, 0), of(0.2, 0))
+        self.assertLess(of(0.2, 0), of(0.3, 0))
+        self.assertLess(of(0.5, 0), of(0.05, 1))
 
     def test_true_energy_without_static(self):
         self.assertEqual(self.true.of("a", formulas.CLAIMS["host-share"]), 6_000_000)
@@ -312,7 +322,7 @@ def result_with(name="s", kind="linear", unseen="", **rows):
     """formula=(attributed, true); what the VM drew is host-share's truth."""
     found = [table.Row(name, kind, "a", formula.replace("_", "-"), *pair) for formula, pair in rows.items()]
     scenario = scenarios.Scenario(name, "text", (), kind=kind, unseen=unseen)
-    return SimpleNamespace(scenario=scenario, rows=found, variants=[], dynamic_uj={"a": rows["host_share"][1]}, gap_s=0.0)
+    return SimpleNamespace(scenario=scenario, rows=found, variants=[], dynamic_uj={"a": rows["host_share"][1]}, gap_s=0.0, by_time=0)
 
 
 class Sections(unittest.TestCase):
@@ -364,7 +374,7 @@ class Sections(unittest.TestCase):
     def test_static_power_beside_what_the_module_was_told(self):
         zone = {"name": "package-0", "type": "package", "static_uw": 19_800_000, "from_uw": 19_500_000, "to_uw": 20_100_000}
         found = table.Calibration(models.MODELS["flat"], [zone], {}, {"static_uw": 20_000_000}, 26.0)
-        self.assertIn("| flat | package-0 | 20.000 W | 19.800 W | 19.500 to 20.100 W | −1.0 % | yes |", sections.static_found([found]))
+        self.assertIn("| flat | package-0 | 20.0000 W | 19.8000 W | 19.5000 to 20.1000 W | −1.0 % | yes |", sections.static_found([found]))
 
 
 def judged(*rows, mean=0.05, bound=0.1, against_peers=False, shared=0.05):

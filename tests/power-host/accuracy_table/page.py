@@ -29,8 +29,8 @@ were not run.
 - Energy counters wrap at 262 kJ, as real ones do, and not at the module's own 65 J (but in wrapping-counters): where a simulated
   machine stands still for 0.1 s, the plugin rightly says that a counter which wraps so soon may have wrapped unseen.
 - The truth is read before and after each reading of the plugin's, and taken in between. A scenario in which these two were more than
-  100 ms apart, because the machine outside stood still, was measured once more, whatever its errors were, and the
-  quieter of both kept; where that was disturbed too, its section says so.
+  100 ms apart, or cycles were not counted for a moment, because the machine outside stood still, was measured once more, whatever its errors
+  were, and the quieter of both kept; where that was disturbed too, its section says so.
 
 ## What is held against what
 

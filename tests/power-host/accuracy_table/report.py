@@ -52,9 +52,9 @@ def _ticks(results):
 
 def notes(result):
     lines = [f"`{vm}`: {uj / 1e6:.3f} J of the true energy are of its vhost threads." for vm, uj in result.vhost_uj.items() if uj]
-    if result.scenario.calibration and result.weighed < result.host_share_intervals:
-        lines.append(f"{result.host_share_intervals - result.weighed} of {result.host_share_intervals} intervals were not divided by "
-                     "weights: virt-power saw that cycles were not counted all the time.")
+    if result.by_time:
+        lines.append(f"{result.by_time} of {result.host_share_intervals} intervals were divided by CPU time: cycles were not counted all the "
+                     "time, which virt-power saw.")
     if result.gap_s > table.WIDEST_GAP_S:
         lines.append(f"The machine outside stood still in this scenario: the accounts around a reading were {1000 * result.gap_s:.0f} ms "
                      "apart.")

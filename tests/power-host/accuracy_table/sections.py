@@ -112,8 +112,8 @@ def static_found(calibrations):
     for calibration in calibrations:
         for zone in calibration.zones:
             told_uw = calibration.told_static_uw(zone)
-            rows.append([calibration.model.name, zone["name"], f"{told_uw / 1e6:.3f} W", f"{zone['static_uw'] / 1e6:.3f} W",
-                         f"{zone['from_uw'] / 1e6:.3f} to {zone['to_uw'] / 1e6:.3f} W" if "from_uw" in zone else "-",
+            rows.append([calibration.model.name, zone["name"], f"{told_uw / 1e6:.4f} W", f"{zone['static_uw'] / 1e6:.4f} W",
+                         f"{zone['from_uw'] / 1e6:.4f} to {zone['to_uw'] / 1e6:.4f} W" if "from_uw" in zone else "-",
                          percent((zone["static_uw"] - told_uw) / told_uw),
                          "yes" if zone.get("from_uw", 0) <= told_uw <= zone.get("to_uw", 0) else "no"])
     return _table(["machine", "zone", "module", "calibration", "95 % bounds", "error", "module within"], rows) if rows else ""
@@ -152,8 +152,11 @@ def _because(result):
     scenario = result.scenario
     if scenario.unseen:
         return f"no formula here can know it: {scenario.unseen}"
+    if result.by_time:
+        return (f"the machine outside stood still, and cycles were lost: {result.by_time} of {result.host_share_intervals} intervals were divided "
+                "by CPU time")
     if result.gap_s > table.WIDEST_GAP_S:
-        return f"the machine outside stood still, and the truth is known to {1000 * result.gap_s:.0f} ms"
+        return f"the machine outside stood still: the accounts around a reading were {1000 * result.gap_s:.0f} ms apart"
     rows = _of(result, "host-share")
     largest = table.worst(rows)
     return f"host-share's largest error here is {abs(largest.attributed_uj - largest.true_uj) / 1e6:.3f} J ({largest.vm})"

@@ -56,8 +56,14 @@ class Result:
     ticks_share: float  # of the time in which CPUs were busy, what /proc/stat has of it
     gap_s: float  # what the accounts around a reading were apart at most
     intervals: int = 0  # whose rows were added up, of all replays
-    weighed: int = 0  # of host-share's, those that weights divided
+    by_time: int = 0  # of host-share's, those that were divided by CPU time
     host_share_intervals: int = 0
+
+    @property
+    def disturbance(self):
+        """The machine outside stood still, by what was lost, the worst first; () where it did not."""
+        found = self.by_time, max(0.0, self.gap_s - WIDEST_GAP_S)
+        return found if any(found) else ()
 
 
 @dataclass
@@ -91,7 +97,7 @@ class Sums:
     energy_uj: dict = field(default_factory=dict)
     helper_uj: dict = field(default_factory=dict)
     intervals: int = 0
-    weighed: int = 0
+    by_time: int = 0  # intervals that were divided by CPU time, since cycles were lost
 
 
 def _load_about(directory):
@@ -134,7 +140,7 @@ def check_sums(recording, interval):
 
 
 def sums_of(intervals):
-    sums = Sums(intervals=len(intervals), weighed=sum(interval.get("weighed", False) for interval in intervals))
+    sums = Sums(intervals=len(intervals), by_time=sum(interval.get("basis") != "cycles" for interval in intervals))
     for interval in intervals:
         for row in interval["rows"]:
             if row["kind"] in ("domain", "departed"):
@@ -283,7 +289,7 @@ def _result_of(directory, scenario, virt_power):
                   true_for_others.share_in_ticks(intervals),
                   max(map(samples.account_gap_ns, taken)) / 1e9,
                   sum(sums.intervals for sums in (*ours.values(), *variants.values())),
-                  ours["host-share"].weighed, len(intervals))
+                  ours["host-share"].by_time, len(intervals))
 
 
 def host_share(results, *kinds):
