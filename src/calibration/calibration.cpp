@@ -3,6 +3,18 @@
 
 namespace virt_power {
 
+std::string_view name_of(CalibrationMethod method) {
+    switch (method) {
+        case CalibrationMethod::Idle:
+            return "idle";
+        case CalibrationMethod::Recording:
+            return "recording";
+        case CalibrationMethod::Load:
+            return "load";
+    }
+    return "";
+}
+
 TakenOver take_over(Calibration& fresh, const Calibration& older) {
     TakenOver taken;
     bool same =

@@ -22,6 +22,9 @@ enum class CalibrationMethod {
     Load,       ///< a regression over load that was put on the host for it
 };
 
+/// As in the file and in JSON.
+std::string_view name_of(CalibrationMethod method);
+
 /// What a weight may be. Beyond it, something else was measured.
 inline constexpr uint32_t least_shared_permille = 300, most_shared_permille = 1200;
 inline constexpr uint32_t most_cycle_permille = 1000, most_square_permille = 10'000;

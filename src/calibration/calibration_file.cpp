@@ -87,18 +87,6 @@ Setter thousandths(std::optional<uint32_t>& field) {
     return optional_number(field, most_square_permille, permille);
 }
 
-std::string_view name_of(CalibrationMethod method) {
-    switch (method) {
-        case CalibrationMethod::Idle:
-            return "idle";
-        case CalibrationMethod::Recording:
-            return "recording";
-        case CalibrationMethod::Load:
-            return "load";
-    }
-    return "";
-}
-
 /// How zones are measured, or how weights are: `one`, or by a recording.
 Setter method(CalibrationMethod& field, CalibrationMethod one) {
     return [&field, one](const std::string& value) -> std::optional<std::string> {

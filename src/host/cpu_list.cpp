@@ -88,19 +88,6 @@ private:
 
 std::vector<uint32_t> parse_cpumap(std::string_view text) { return Parser(text).run(); }
 
-std::string format_cpu_list(const std::vector<uint32_t>& cpus) {
-    std::string text;
-    for (size_t first = 0; first < cpus.size();) {
-        size_t last = first;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) last++;
-        if (!text.empty()) text += ',';
-        text +=
-            first == last ? fmt::format("{}", cpus[first]) : fmt::format("{}-{}", cpus[first], cpus[last]);
-        first = last + 1;
-    }
-    return text;
-}
-
 std::string name_cpus(const std::vector<uint32_t>& cpus) {
     return (cpus.size() == 1 ? "CPU " : "CPUs ") + format_cpu_list(cpus);
 }

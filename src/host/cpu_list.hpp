@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "numbers.hpp"
+
 namespace virt_power {
 
 /// CPUs are numbered below this.
@@ -19,9 +21,6 @@ inline constexpr uint32_t max_cpus = 4096;
 /// Throws KnobError (InvalidArgument) for anything else, a number of max_cpus or more,
 /// and a list in which no CPU is left.
 std::vector<uint32_t> parse_cpumap(std::string_view text);
-
-/// "0-3,8" of a sorted list; empty for none.
-std::string format_cpu_list(const std::vector<uint32_t>& cpus);
 
 /// "CPU 3" or "CPUs 0-3,8", for sentences.
 std::string name_cpus(const std::vector<uint32_t>& cpus);

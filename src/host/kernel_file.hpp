@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "numbers.hpp"
 #include "virt-power/result.hpp"
 
 namespace virt_power {
@@ -26,15 +27,6 @@ Status write_kernel_file(const std::filesystem::path& path, std::string_view val
 
 /// May this process write there? The error is what a write would end in.
 Status check_writable(const std::filesystem::path& path);
-
-/// The text without white space at its ends.
-std::string_view trim(std::string_view text);
-
-/// A number in decimal and nothing else (white space around it is allowed).
-Result<uint64_t> parse_u64(std::string_view text);
-
-/// A list as in /sys/devices/system/cpu/online: "0-3,8". Empty text, no CPU.
-Result<std::vector<uint32_t>> parse_cpu_list(std::string_view text);
 
 /// read_kernel_file and parse_u64; errors name the path.
 Result<uint64_t> read_u64(const std::filesystem::path& path);

@@ -14,7 +14,8 @@ const char* const fuzz_seeds =
     "[zone "
     "package-0]\ntype=package\nsource=powercap\nstatic_uw=12000000\ndeviation_uw=5\nlowest_uw=11000000\n"
     "highest_uw=13000000\nwindows=60\ndropped_windows=0\n\f"
-    "[calibration]\nversion=1\nhost=a\ndate=b\n[zone package-0/dram]\ntype=dram\nsource=perf\nstatic_uw=7\nmethod=recording\nerror_uw=3\n"
+    "[calibration]\nversion=1\nhost=a\ndate=b\n[zone "
+    "package-0/dram]\ntype=dram\nsource=perf\nstatic_uw=7\nmethod=recording\nerror_uw=3\n"
     "[weights]\nshared_permille=560\nshared_deviation_permille=12\ncycle_permille=300\nsquare_permille=175\n"
     "method=load\nsource=powercap\n";
 

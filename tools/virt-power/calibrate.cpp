@@ -19,6 +19,7 @@
 #include "hyperthreads.hpp"
 #include "load_phases.hpp"
 #include "measurement.hpp"
+#include "numbers.hpp"
 #include "small_file.hpp"
 
 namespace virt_power {
@@ -129,13 +130,13 @@ std::optional<int> Calibrator::plan_load() {
     tell(fmt::format(
         "then all of CPUs {} are kept busy for {} s: in turns one hyperthread of each core and all, "
         "{} s each",
-        cpu_list(cpus_of(plan_)), seconds_of(load_phases * plan_.phase), seconds_of(plan_.phase)));
+        format_cpu_list(cpus_of(plan_)), seconds_of(load_phases * plan_.phase), seconds_of(plan_.phase)));
     return std::nullopt;
 }
 
 std::optional<int> Calibrator::put_load() {
     if (plan_.cores.empty()) return std::nullopt;
-    tell(fmt::format("putting load on CPUs {} for {} s", cpu_list(cpus_of(plan_)),
+    tell(fmt::format("putting load on CPUs {} for {} s", format_cpu_list(cpus_of(plan_)),
                      seconds_of(load_phases * plan_.phase)));
     LoadTools tools;
     tools.put = [](const std::vector<uint32_t>& cpus) -> Result<std::shared_ptr<void>> {

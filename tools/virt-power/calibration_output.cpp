@@ -20,18 +20,6 @@ bool any_source(const Calibration& calibration, std::string_view word) {
                        [&](const ZoneStatic& zone) { return zone.source.find(word) != std::string::npos; });
 }
 
-const char* name_of(CalibrationMethod method) {
-    switch (method) {
-        case CalibrationMethod::Idle:
-            return "idle";
-        case CalibrationMethod::Recording:
-            return "recording";
-        case CalibrationMethod::Load:
-            return "load";
-    }
-    return "";
-}
-
 size_t widest_name(const Calibration& calibration) {
     size_t widest = 4;
     for (const ZoneStatic& zone : calibration.zones)

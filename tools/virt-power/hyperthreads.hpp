@@ -25,9 +25,6 @@ std::vector<uint32_t> allowed_cpus();
 Result<std::vector<Core>> read_shared_cores(const std::filesystem::path& root,
                                             const std::vector<uint32_t>& allowed);
 
-/// "0-3,8" of a sorted list.
-std::string cpu_list(const std::vector<uint32_t>& cpus);
-
 }  // namespace virt_power
 
 #endif
