@@ -56,6 +56,10 @@ void CountedCpus::follow_online() {
     for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
         package_of_cpu_[cpu] = topology_.package_of_cpu(cpu);
         maps_->cpu(cpu).sibling_plus_1 = 0;
+        if (!package_of_cpu_[cpu]) continue;
+        // For a daemon that comes after this one, while that CPU may be offline.
+        maps_->cpu(cpu).package_id = topology_.package_ids()[*package_of_cpu_[cpu]];
+        store_last(maps_->cpu(cpu).package_plus_1, *package_of_cpu_[cpu] + 1);
     }
     charge_running();  // whether each is busy
     for (uint32_t cpu : online_) set_sibling(cpu);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "kernel_file.hpp"
 
@@ -61,6 +62,18 @@ Result<bool> CpuTopology::refresh() {
     online_ = std::move(*cpus);
     online_text_ = std::move(*text);
     return true;
+}
+
+void CpuTopology::resume(const std::vector<KnownCpu>& known) {
+    std::map<uint32_t, int64_t> id_of_index;
+    for (const KnownCpu& cpu : known) id_of_index.try_emplace(cpu.package, cpu.package_id);
+    std::vector<int64_t> before = std::exchange(package_ids_, {});
+    for (auto [index, id] : id_of_index)
+        if (!package_of_id(id)) package_ids_.push_back(id);
+    for (int64_t id : before)
+        if (!package_of_id(id)) package_ids_.push_back(id);
+    for (auto& [cpu, package] : package_of_cpu_) package = *package_of_id(before[package]);
+    for (const KnownCpu& cpu : known) package_of_cpu_.try_emplace(cpu.cpu, *package_of_id(cpu.package_id));
 }
 
 std::optional<uint32_t> CpuTopology::package_of_cpu(uint32_t cpu) const {

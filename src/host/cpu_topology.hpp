@@ -16,6 +16,13 @@
 
 namespace virt_power {
 
+/// What is known of a CPU from before.
+struct KnownCpu {
+    uint32_t cpu = 0;
+    uint32_t package = 0;  ///< index
+    int64_t package_id = 0;
+};
+
 /// Packages get a dense index when they are first seen, in the order of their
 /// ids, and keep it; a CPU that goes offline keeps its package.
 class CpuTopology {
@@ -25,6 +32,10 @@ public:
     /// Reads the online mask and, where it changed, the packages. True if it
     /// changed. Malformed, Gone: what was known before stays.
     Result<bool> refresh();
+
+    /// Packages have the indices that they had before, and CPUs that are offline now their packages. Changes
+    /// indices, so it comes before all that uses them.
+    void resume(const std::vector<KnownCpu>& known);
 
     [[nodiscard]] const std::vector<uint32_t>& online_cpus() const { return online_; }
     /// physical_package_id by index.

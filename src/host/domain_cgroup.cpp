@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "kernel_file.hpp"
@@ -12,11 +13,34 @@ namespace virt_power {
 namespace {
 
 constexpr size_t mounts_limit = 1 << 20;
+constexpr size_t procs_limit = 1 << 20;
 
-std::string_view next_line(std::string_view& rest) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    return line;
+/// Inode of the initial cgroup namespace (include/uapi/linux/nsfs.h).
+constexpr ino_t initial_cgroup_namespace = 0xEFFFFFFB;
+
+std::string_view take_until(std::string_view& rest, char end) {
+    std::string_view word = rest.substr(0, rest.find(end));
+    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+    return word;
+}
+
+std::string_view next_line(std::string_view& rest) { return take_until(rest, '\n'); }
+
+/// Device, directory, type and options.
+std::array<std::string_view, 4> mount_fields(std::string_view line) {
+    std::array<std::string_view, 4> fields;
+    for (std::string_view& field : fields) field = take_until(line, ' ');
+    return fields;
+}
+
+bool has_item(std::string_view list, std::string_view wanted) {
+    while (!list.empty())
+        if (take_until(list, ',') == wanted) return true;
+    return false;
+}
+
+Result<std::string> read_cgroup_of(const std::filesystem::path& root, pid_t pid) {
+    return read_kernel_file(root / "proc" / std::to_string(pid) / "cgroup");
 }
 
 }  // namespace
@@ -25,6 +49,17 @@ std::string parse_proc_cgroup(std::string_view text) {
     while (!text.empty()) {
         std::string_view line = next_line(text);
         if (line.starts_with("0::/")) return std::string(line.substr(3));
+    }
+    return {};
+}
+
+std::pair<std::string, std::string> parse_proc_cgroup1(std::string_view text) {
+    while (!text.empty()) {
+        std::string_view path = next_line(text);
+        std::string_view hierarchy = take_until(path, ':');
+        std::string_view controllers = take_until(path, ':');
+        if (hierarchy == "0" || controllers.empty() || controllers.starts_with("name=")) continue;
+        if (!domain_part(path).empty()) return {std::string(take_until(controllers, ',')), std::string(path)};
     }
     return {};
 }
@@ -43,18 +78,27 @@ std::string domain_part(std::string_view path) {
 
 std::string parse_cgroup2_mount(std::string_view mounts) {
     while (!mounts.empty()) {
-        std::string_view line = next_line(mounts);
-        size_t from = line.find(' ');
-        if (from == std::string_view::npos) continue;
-        size_t to = line.find(' ', from + 1);
-        if (to == std::string_view::npos || !line.substr(to + 1).starts_with("cgroup2 ")) continue;
-        return std::string(line.substr(from + 1, to - from - 1));
+        auto [device, directory, type, options] = mount_fields(next_line(mounts));
+        if (type == "cgroup2") return std::string(directory);
+    }
+    return {};
+}
+
+std::string parse_cgroup1_mount(std::string_view mounts, std::string_view controller) {
+    while (!mounts.empty()) {
+        auto [device, directory, type, options] = mount_fields(next_line(mounts));
+        if (type == "cgroup" && has_item(options, controller)) return std::string(directory);
     }
     return {};
 }
 
 Result<DomainCgroup> find_domain_cgroup(const std::filesystem::path& root, pid_t pid) {
-    Result<std::string> text = read_kernel_file(root / "proc" / std::to_string(pid) / "cgroup");
+    struct stat space {};
+    if (::stat((root / "proc/self/ns/cgroup").c_str(), &space) == 0 &&
+        space.st_ino != initial_cgroup_namespace)
+        return Error{ErrorKind::Unsupported, 0,
+                     "this daemon is in a cgroup namespace of its own, where depths are not the kernel's"};
+    Result<std::string> text = read_cgroup_of(root, pid);
     if (!text) return text.error();
     std::string part = domain_part(parse_proc_cgroup(*text));
     if (part.empty())
@@ -68,6 +112,30 @@ Result<DomainCgroup> find_domain_cgroup(const std::filesystem::path& root, pid_t
     if (::stat(directory.c_str(), &status) != 0) return system_error(errno, "find", directory);
     // The inode of a cgroup's directory is its id where inodes have 64 bits.
     return DomainCgroup{status.st_ino, static_cast<int>(std::count(part.begin(), part.end(), '/'))};
+}
+
+Result<std::vector<Process>> find_domain_processes(const std::filesystem::path& root, pid_t pid) {
+    Result<std::string> text = read_cgroup_of(root, pid);
+    if (!text) return text.error();
+    auto [controller, path] = parse_proc_cgroup1(*text);
+    Error none{ErrorKind::Unsupported, 0, "the process has no domain's cgroup of version 1"};
+    if (controller.empty()) return none;
+    Result<std::string> mounts = read_kernel_file(root / "proc/self/mounts", mounts_limit);
+    if (!mounts) return mounts.error();
+    std::string mount = parse_cgroup1_mount(*mounts, controller);
+    if (mount.empty()) return none;
+    std::filesystem::path file = root / std::filesystem::path(mount + path).relative_path() / "cgroup.procs";
+    Result<std::string> list = read_kernel_file(file, procs_limit);
+    if (!list) return list.error();
+    std::vector<Process> processes;
+    for (std::string_view rest = *list; !rest.empty();) {
+        Result<uint64_t> number = parse_u64(next_line(rest));
+        if (!number || *number > INT32_MAX) continue;  // 0: of another PID namespace
+        // One that has ended meanwhile works for nobody.
+        Result<Process> process = find_process(root, static_cast<pid_t>(*number));
+        if (process) processes.push_back(*process);
+    }
+    return processes;
 }
 
 }  // namespace virt_power

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /// \file
-/// The cgroup (version 2) that libvirt made for a domain.
-/// /proc/PID/cgroup, Documentation/admin-guide/cgroup-v2.rst
+/// The cgroup that libvirt made for a domain, and what it put there.
+/// /proc/PID/cgroup, Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/cgroups.rst
 #ifndef VIRT_POWER_HOST_DOMAIN_CGROUP_HPP
 #define VIRT_POWER_HOST_DOMAIN_CGROUP_HPP
 
@@ -11,7 +11,10 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "process.hpp"
 #include "virt-power/result.hpp"
 
 namespace virt_power {
@@ -22,11 +25,18 @@ struct DomainCgroup {
 };
 
 /// Of the domain that a process belongs to, helpers' and vCPUs' cgroups being
-/// below it. Unsupported: version 1, or a cgroup that is not a domain's own.
+/// below it. Unsupported: version 1, a cgroup that is not a domain's own, or a
+/// cgroup namespace of this process's own, where depths are not the kernel's.
 Result<DomainCgroup> find_domain_cgroup(const std::filesystem::path& root, pid_t pid);
+
+/// Version 1: all processes in the same domain's cgroup, which no id leads to. Unsupported: there is none.
+Result<std::vector<Process>> find_domain_processes(const std::filesystem::path& root, pid_t pid);
 
 /// The path after "0::", version 2's. Empty if there is none.
 std::string parse_proc_cgroup(std::string_view text);
+
+/// Version 1's first controller (as "cpu") and path of a domain's; empty if there are none.
+std::pair<std::string, std::string> parse_proc_cgroup1(std::string_view text);
 
 /// A cgroup's path up to the domain's own part, as "/machine/qemu-1-a.libvirt-qemu"
 /// or "/machine.slice/machine-qemu...scope"; empty if it is none of libvirt's.
@@ -34,6 +44,9 @@ std::string domain_part(std::string_view path);
 
 /// Where the hierarchy of version 2 is mounted, by /proc/self/mounts; empty if nowhere.
 std::string parse_cgroup2_mount(std::string_view mounts);
+
+/// Likewise where a controller of version 1 is.
+std::string parse_cgroup1_mount(std::string_view mounts, std::string_view controller);
 
 }  // namespace virt_power
 

@@ -58,7 +58,9 @@ std::vector<OwnedSlot> OwnerSlots::recover() {
     };
     sweep<uint32_t, cpu_usage_owner>(maps_->owners(), [&](uint32_t tgid, const cpu_usage_owner& owner) {
         const cpu_usage_domain* domain = running(owner.slot);
-        return domain && domain->pid == tgid;
+        if (domain && domain->pid != tgid)
+            helpers_[owner.slot].push_back({static_cast<pid_t>(tgid), owner.start_ns_min / tick_ns()});
+        return domain != nullptr;
     });
     sweep<uint64_t, uint32_t>(maps_->cgroup_owners(), [&](uint64_t id, uint32_t slot) {
         const cpu_usage_domain* domain = running(slot);
@@ -66,7 +68,7 @@ std::vector<OwnedSlot> OwnerSlots::recover() {
     });
     std::vector<OwnedSlot> found;
     for (uint32_t slot = CPU_USAGE_SLOT_DOMAINS; slot < CPU_USAGE_SLOTS; slot++) {
-        const cpu_usage_domain& domain = maps_->domain(slot);
+        cpu_usage_domain& domain = maps_->domain(slot);
         if (domain.state == CPU_USAGE_FREE) continue;
         OwnedSlot& owned = found.emplace_back();
         owned.slot = slot;
@@ -74,14 +76,22 @@ std::vector<OwnedSlot> OwnerSlots::recover() {
         owned.label.assign(domain.label, domain.label_size);
         owned.cgroup_id = domain.cgroup_id;
         if (domain.state == CPU_USAGE_ENDED) owned.ended_ns = domain.ended_ns;
-        if (!owned.ended_ns) (void)own(slot, owned.process);
+        if (owned.ended_ns) continue;
+        // Where that daemon ended between two writes.
+        (void)own(slot, owned.process);
+        if (domain.cgroup_id != 0 && !set_cgroup(slot, domain.cgroup_id)) owned.cgroup_id = 0;
     }
     return found;
 }
 
 Status OwnerSlots::own(uint32_t slot, const Process& process) {
     cpu_usage_owner owner = owner_of(slot, process);
+    cpu_usage_owner other{};
     auto tgid = static_cast<uint32_t>(process.pid);
+    // Of two that had one pid, one after the other, the later one has it now.
+    if (bpf_map_lookup_elem(maps_->owners(), &tgid, &other) == 0 && other.slot != slot &&
+        other.start_ns_min > owner.start_ns_min)
+        return ok();
     if (bpf_map_update_elem(maps_->owners(), &tgid, &owner, BPF_ANY) == 0) return ok();
     return system_error(errno, "write to", "BPF map owners");
 }
@@ -111,21 +121,48 @@ Result<uint32_t> OwnerSlots::take(const Process& process, std::string_view label
 
 bool OwnerSlots::set_cgroup(uint32_t slot, uint64_t cgroup_id) {
     cpu_usage_domain& domain = maps_->domain(slot);
-    if (domain.cgroup_id != 0) (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
+    if (domain.cgroup_id != 0 && domain.cgroup_id != cgroup_id)
+        (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
     domain.cgroup_id = cgroup_id;
-    return cgroup_id == 0 ||
-           bpf_map_update_elem(maps_->cgroup_owners(), &domain.cgroup_id, &slot, BPF_ANY) == 0;
+    if (cgroup_id == 0 || bpf_map_update_elem(maps_->cgroup_owners(), &cgroup_id, &slot, BPF_ANY) == 0)
+        return true;
+    domain.cgroup_id = 0;
+    return false;
 }
 
-void OwnerSlots::disown(const cpu_usage_domain& domain) {
-    uint32_t tgid = domain.pid;
-    (void)bpf_map_delete_elem(maps_->owners(), &tgid);
+bool OwnerSlots::set_helpers(uint32_t slot, const std::vector<Process>& helpers) {
+    auto found = helpers_.find(slot);
+    if (found == helpers_.end()) {
+        if (helpers.empty()) return true;
+        found = helpers_.try_emplace(slot).first;
+    }
+    for (const Process& gone : found->second)
+        if (std::find(helpers.begin(), helpers.end(), gone) == helpers.end())
+            disown(slot, static_cast<uint32_t>(gone.pid));
+    found->second = helpers;
+    bool room = true;
+    for (const Process& helper : helpers) room = own(slot, helper).has_value() && room;
+    return room;
+}
+
+/// Unless it is another one's by now.
+void OwnerSlots::disown(uint32_t slot, uint32_t tgid) {
+    cpu_usage_owner owner{};
+    if (bpf_map_lookup_elem(maps_->owners(), &tgid, &owner) == 0 && owner.slot == slot)
+        (void)bpf_map_delete_elem(maps_->owners(), &tgid);
+}
+
+void OwnerSlots::disown_all(uint32_t slot) {
+    const cpu_usage_domain& domain = maps_->domain(slot);
+    disown(slot, domain.pid);
+    (void)set_helpers(slot, {});
+    helpers_.erase(slot);
     if (domain.cgroup_id != 0) (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
 }
 
 void OwnerSlots::end(uint32_t slot, uint64_t now_ns) {
     cpu_usage_domain& domain = maps_->domain(slot);
-    disown(domain);
+    disown_all(slot);
     domain.ended_ns = now_ns;
     store_last(domain.state, unsigned{CPU_USAGE_ENDED});
 }

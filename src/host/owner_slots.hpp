@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "domain_cgroup.hpp"
@@ -38,6 +39,9 @@ public:
     Result<uint32_t> take(const Process& process, std::string_view label);
     /// Other processes and kernel threads of that cgroup are counted, too. False if there is no room.
     bool set_cgroup(uint32_t slot, uint64_t cgroup_id);
+    /// These processes are counted, too, and no others beside its own. False if there is no room.
+    bool set_helpers(uint32_t slot, const std::vector<Process>& helpers);
+    [[nodiscard]] bool full() const { return free_.empty(); }
     /// Nothing is counted there any more, once each CPU's running slice was charged again.
     void end(uint32_t slot, uint64_t now_ns);
     /// Adds what was used to CPU_USAGE_SLOT_FORGOTTEN. The slot is free then.
@@ -45,12 +49,14 @@ public:
 
 private:
     Status own(uint32_t slot, const Process& process);
-    void disown(const cpu_usage_domain& domain);
+    void disown(uint32_t slot, uint32_t tgid);
+    void disown_all(uint32_t slot);
     template <typename Key, typename Value, typename Keep>
     void sweep(int map, Keep keep);
 
     std::shared_ptr<UsageMaps> maps_;
     std::vector<uint32_t> free_;
+    std::unordered_map<uint32_t, std::vector<Process>> helpers_;  ///< by slot
 };
 
 }  // namespace virt_power

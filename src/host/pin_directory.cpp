@@ -64,13 +64,15 @@ Result<PinDirectory> PinDirectory::open(const std::filesystem::path& file_system
     return PinDirectory(std::move(directory), std::move(*lock));
 }
 
-void PinDirectory::remove(const std::filesystem::path& file_system, const std::string& name) {
+Status PinDirectory::remove(const std::filesystem::path& file_system, const std::string& name) {
     std::filesystem::path directory = file_system / "virt-power" / name;
-    if (file_system.empty() || ::access(directory.c_str(), F_OK) != 0) return;
+    if (file_system.empty() || ::access(directory.c_str(), F_OK) != 0) return ok();
     Result<PinDirectory> held = open(file_system, name);
-    if (!held || !held->clear()) return;
-    (void)::rmdir(directory.c_str());
+    if (!held) return held.error();
+    if (Status cleared = held->clear(); !cleared) return cleared;
+    if (::rmdir(directory.c_str()) != 0) return system_error(errno, "remove", directory);
     (void)::rmdir((file_system / "virt-power").c_str());  // unless another daemon has pins
+    return ok();
 }
 
 /// No dot in it: a BPF file system takes none.

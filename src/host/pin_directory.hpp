@@ -21,8 +21,8 @@ public:
     /// Transient: another process holds it.
     static Result<PinDirectory> open(const std::filesystem::path& file_system, const std::string& name);
 
-    /// Removes that directory with its pins, where it is there and nobody holds it.
-    static void remove(const std::filesystem::path& file_system, const std::string& name);
+    /// Removes that directory with its pins, if it is there. Transient: another process holds it.
+    static Status remove(const std::filesystem::path& file_system, const std::string& name);
 
     /// NAME of what belongs to a daemon's state directory.
     static std::string name_of(const std::filesystem::path& state_dir);

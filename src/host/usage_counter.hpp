@@ -83,6 +83,9 @@ public:
     /// Of an owner that has ended only its part of the sum of all such is kept.
     virtual void forget(OwnerId owner) = 0;
 
+    /// Without forget(), another owner would be counted otherwise than those before it.
+    [[nodiscard]] virtual bool full() const { return false; }
+
     /// From now on.
     virtual void weigh(const Weighing& weighing) { (void)weighing; }
 

@@ -51,10 +51,12 @@ public:
     std::optional<OwnerUsage> end(OwnerId id, uint64_t now_ns) override;
     void forget(OwnerId id) override;
     void weigh(const Weighing& weighing) override { cpus_.weigh(weighing); }
+    [[nodiscard]] bool full() const override { return slots_.full(); }
     [[nodiscard]] Result<UsageReading> read() override;
 
 private:
-    void insert_cgroup(uint32_t slot, const Process& process);
+    void follow_helpers(uint32_t slot, const Process& process);
+    bool take_level(uint32_t level);
     void follow_one_cgroup();
     [[nodiscard]] OwnerUsage usage_of(Owner& owner);
     void take_from_rest(std::vector<Usage>& rest, const UsageReading& reading);
@@ -82,6 +84,9 @@ std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId(
         owner.process = owned.process;
         owner.ended = owned.ended_ns.has_value();
         OwnerId id = next_id();
+        if (Result<Process> found = find_process(options_.root, owned.process.pid);
+            !owner.ended && found && *found == owned.process)
+            follow_helpers(owned.slot, owned.process);
         taken.owners.push_back(
             {id, std::move(owned.label), owned.process, owned.ended_ns, cpus_.read_slot(owned.slot)});
         owners_[id] = std::move(owner);
@@ -90,22 +95,33 @@ std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId(
     return taken;
 }
 
-/// Helper processes and, on older kernels, vhost threads are only in the domain's cgroup.
-void BpfUsageCounter::insert_cgroup(uint32_t slot, const Process& process) {
+/// Cgroups of domains may lie at different depths: <partition> moves them.
+bool BpfUsageCounter::take_level(uint32_t level) {
+    for (unsigned& known : maps_->settings().cgroup_levels) {
+        if (known == 0) store_last(known, level);
+        if (known == level) return true;
+    }
+    return false;
+}
+
+/// Helper processes and, on older kernels, vhost threads are only in the domain's cgroup. Where the program
+/// cannot know that (version 1), the processes in it are told one by one.
+void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
     Result<DomainCgroup> cgroup = find_domain_cgroup(options_.root, process.pid);
+    Result<std::vector<Process>> processes = find_domain_processes(options_.root, process.pid);
     std::string problem;
-    cpu_usage_settings& set = maps_->settings();
-    if (!cgroup)
-        problem = cgroup.error().message;
-    else if (set.cgroup_level != 0 && set.cgroup_level != static_cast<uint32_t>(cgroup->level))
-        problem =
-            fmt::format("its cgroup is at depth {}, those of others at {}", cgroup->level, set.cgroup_level);
-    uint64_t id = problem.empty() ? cgroup->id : 0;
+    if (!cgroup && !processes) problem = cgroup.error().message;
+    if (cgroup && !take_level(static_cast<uint32_t>(cgroup->level)))
+        problem = fmt::format("its cgroup is at depth {}, those of others at {} other depths", cgroup->level,
+                              CPU_USAGE_MAX_LEVELS);
+    uint64_t id = cgroup && problem.empty() ? cgroup->id : 0;
     if (id != maps_->domain(slot).cgroup_id && !slots_.set_cgroup(slot, id))
         problem = "the map of cgroups is full";
-    if (problem.empty())
-        store_last(set.cgroup_level, static_cast<uint32_t>(cgroup->level));
-    else if (!std::exchange(told_cgroup_, true))
+    if (processes) {
+        std::erase(*processes, process);
+        if (!slots_.set_helpers(slot, *processes)) problem = "the map of processes is full";
+    }
+    if (!problem.empty() && !std::exchange(told_cgroup_, true))
         options_.warn(
             fmt::format("process {}: {}; helper processes of such domains are counted as the host's",
                         process.pid, problem));
@@ -122,7 +138,7 @@ void BpfUsageCounter::follow_one_cgroup() {
     const Owner& owner = next->second;
     if (!owner.slot || owner.ended) return;
     Result<Process> found = find_process(options_.root, owner.process.pid);
-    if (found && *found == owner.process) insert_cgroup(*owner.slot, owner.process);
+    if (found && *found == owner.process) follow_helpers(*owner.slot, owner.process);
 }
 
 Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view label) {
@@ -135,7 +151,7 @@ Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view
     cpus_.charge_running();  // what it used before belongs to the rest of the host
     if (Result<uint32_t> slot = slots_.take(process, label)) {
         owner.slot = *slot;
-        insert_cgroup(*slot, process);
+        follow_helpers(*slot, process);
     } else {
         failed_inserts_++;
         options_.warn(fmt::format("process {} is counted from /proc: {} ({} so far)", process.pid,
@@ -243,7 +259,13 @@ bool kvm_mediates_pmu(const std::filesystem::path& root) {
     return false;
 }
 
-Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options) {
+Status remove_kept_counting(const BpfOptions& options) {
+    return PinDirectory::remove(options.bpf_fs, PinDirectory::name_of(options.state_dir));
+}
+
+Result<BpfCounting> make_bpf_usage_counter(CpuTopology& topology, BpfOptions options) {
+    if (!options.pin)
+        if (Status removed = remove_kept_counting(options); !removed) options.warn(removed.error().message);
     if (Status initial = check_pid_namespace(options.root); !initial) return initial.error();
     if (Status btf = check_btf(options.root); !btf) return btf.error();
     std::optional<CycleEvents> events;
@@ -251,16 +273,14 @@ Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptio
         events = CycleEvents::probe(PerfSystem::kernel(), *options.cycles, topology.online_cpus());
     UsageMapsOptions with;
     with.root = options.root;
-    if (options.pin)
-        with.bpf_fs = options.bpf_fs;
-    else
-        PinDirectory::remove(options.bpf_fs, PinDirectory::name_of(options.state_dir));
+    if (options.pin) with.bpf_fs = options.bpf_fs;
     with.state_dir = options.state_dir;
     with.count_cycles = events.has_value();
     with.warn = options.warn;
     with.inform = options.inform;
     Result<std::shared_ptr<UsageMaps>> maps = UsageMaps::open(with);
     if (!maps) return maps.error();
+    if ((*maps)->taken_over()) topology.resume((*maps)->known_cpus());
     auto counter = std::make_unique<BpfUsageCounter>(topology, std::move(options), *maps, std::move(events));
     return BpfCounting{std::move(counter), std::move(*maps)};
 }

@@ -36,7 +36,11 @@ struct BpfCounting {
 /// Unsupported: no BTF, lockdown, an old kernel; Denied: not root, or in a PID
 /// namespace, where pids are not the kernel's. The topology must outlive it;
 /// whoever owns both refreshes it.
-Result<BpfCounting> make_bpf_usage_counter(const CpuTopology& topology, BpfOptions options);
+/// What was counted before is taken over: the topology then knows its packages, too.
+Result<BpfCounting> make_bpf_usage_counter(CpuTopology& topology, BpfOptions options);
+
+/// Ends what a daemon before this one left counting. Transient: another one holds it.
+[[nodiscard]] Status remove_kept_counting(const BpfOptions& options);
 
 /// True where KVM lends the PMU to guests: a pinned host event would take it
 /// from them, or not count while they run.

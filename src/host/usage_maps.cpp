@@ -89,11 +89,18 @@ Result<std::shared_ptr<UsageMaps>> UsageMaps::open(const UsageMapsOptions& optio
         if (std::string damaged = maps->damage(); !damaged.empty()) {
             options.warn(
                 fmt::format("{}: {}; counting begins anew", maps->pins_->directory().string(), damaged));
-            (void)maps->pins_->clear();
+            if (Status cleared = maps->pins_->clear(); !cleared) maps->give_up_pins(options, cleared.error());
             if (Status again = maps->load(options); !again) return again.error();
         }
-    if (Status attached = maps->attach(); !attached) return attached.error();
+    if (Status attached = maps->attach(options); !attached) return attached.error();
     return maps;
+}
+
+/// Where some are left over, they are no whole that another daemon could take for one.
+void UsageMaps::give_up_pins(const UsageMapsOptions& options, const Error& why) {
+    options.warn(fmt::format("{}; what is counted does not outlive this daemon", why.message));
+    (void)pins_->clear();
+    pins_.reset();
 }
 
 Status UsageMaps::load(const UsageMapsOptions& options) {
@@ -102,26 +109,23 @@ Status UsageMaps::load(const UsageMapsOptions& options) {
     if (pins_ && !pins_->pins().empty()) {
         Status reused = reuse_pins(options);
         taken_over_ = reused.has_value();
-        if (!reused) {
+        if (!reused && reused.error().kind == ErrorKind::Transient) {
+            // They may be whole: a later daemon may have them.
+            options.warn(
+                fmt::format("{}; what is counted does not outlive this daemon", reused.error().message));
+            pins_.reset();
+            if (Status opened = open_object(options); !opened) return opened;
+        } else if (!reused) {
             options.inform(fmt::format("{}: {}; counting begins anew", pins_->directory().string(),
                                        reused.error().message));
-            if (Status cleared = pins_->clear(); !cleared) {
-                options.warn(
-                    fmt::format("{}; what is counted does not outlive this daemon", cleared.error().message));
-                pins_.reset();
-            }
+            if (Status cleared = pins_->clear(); !cleared) give_up_pins(options, cleared.error());
             // Maps that were taken so far stay with the object.
             if (Status opened = open_object(options); !opened) return opened;
         }
     }
     if (int error = bpf_object__load(object_.get()); error != 0) return libbpf_error(-error, "load");
     if (pins_ && !taken_over_)
-        if (Status pinned = pin_maps(); !pinned) {
-            options.warn(
-                fmt::format("{}; what is counted does not outlive this daemon", pinned.error().message));
-            (void)pins_->clear();
-            pins_.reset();
-        }
+        if (Status pinned = pin_maps(); !pinned) give_up_pins(options, pinned.error());
     if (Status mapped = map_memory(); !mapped) return mapped;
     if (!taken_over_) begin(options);
     index_zones();
@@ -152,11 +156,20 @@ Status UsageMaps::open_object(const UsageMapsOptions& options) {
 
 Status UsageMaps::reuse_pins(const UsageMapsOptions& options) {
     std::string problem;
+    bool passing = false;
+    auto get = [&](const char* name) {
+        FileDescriptor pinned(bpf_obj_get(pins_->path(name).c_str()));
+        if (pinned) return pinned;
+        problem = fmt::format("{}: {}", name, error_text(errno));
+        passing = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EPERM;
+        return pinned;
+    };
+    (void)get(link_pin);  // else nothing was counted meanwhile
     each_map(object_.get(), [&](bpf_map* map) {
         if (!problem.empty()) return;
-        FileDescriptor pinned(bpf_obj_get(pins_->path(bpf_map__name(map)).c_str()));
+        FileDescriptor pinned = get(bpf_map__name(map));
         if (!pinned)
-            problem = fmt::format("{}: {}", bpf_map__name(map), error_text(errno));
+            return;
         else if (problem = difference(map, pinned.get()); !problem.empty())
             return;
         else if (std::string_view(bpf_map__name(map)) == "settings")
@@ -165,7 +178,8 @@ Status UsageMaps::reuse_pins(const UsageMapsOptions& options) {
             problem = fmt::format("{}: cannot be used again: {}", bpf_map__name(map), error_text(errno));
     });
     if (problem.empty()) return ok();
-    return Error{ErrorKind::Malformed, 0, "what is pinned there cannot be taken over: " + problem};
+    return Error{passing ? ErrorKind::Transient : ErrorKind::Malformed, 0,
+                 "what is pinned there cannot be taken over: " + problem};
 }
 
 Status UsageMaps::pin_maps() {
@@ -211,11 +225,16 @@ void UsageMaps::begin(const UsageMapsOptions& options) {
 
 /// Where a program before ours still counts, both do for a moment: what one has charged the other finds
 /// charged.
-Status UsageMaps::attach() {
+Status UsageMaps::attach(const UsageMapsOptions& options) {
     bpf_program* program = bpf_object__find_program_by_name(object_.get(), "on_switch");
     link_.reset(bpf_program__attach(program));
     if (!link_) return libbpf_error(errno, "attach");
     if (!pins_) return ok();
+    if (Status pinned = pin_link(); !pinned) give_up_pins(options, pinned.error());
+    return ok();
+}
+
+Status UsageMaps::pin_link() {
     std::filesystem::path next = pins_->path(next_link_pin);
     (void)::unlink(next.c_str());
     if (bpf_obj_pin(bpf_link__fd(link_.get()), next.c_str()) != 0) return system_error(errno, "pin", next);
@@ -232,10 +251,20 @@ std::string UsageMaps::damage() {
         if (kept.state > CPU_USAGE_CHANGING || kept.label_size > CPU_USAGE_LABEL_SIZE)
             return fmt::format("slot {} holds what no daemon wrote", slot);
     }
+    for (const cpu_usage_cpu& cpu : cpus_.all())
+        if (cpu.package_plus_1 > cpu_count()) return "a CPU has no such package";
     for (const cpu_usage_zone& zone : zones_.all())
         if (zone.name[sizeof(zone.name) - 1] != '\0' || zone.source[sizeof(zone.source) - 1] != '\0')
             return "a zone has no name";
     return {};
+}
+
+std::vector<KnownCpu> UsageMaps::known_cpus() const {
+    std::vector<KnownCpu> known;
+    for (uint32_t cpu = 0; cpu < cpu_count(); cpu++)
+        if (cpus_[cpu].package_plus_1 > 0)
+            known.push_back({cpu, cpus_[cpu].package_plus_1 - 1, cpus_[cpu].package_id});
+    return known;
 }
 
 void UsageMaps::charge_running(uint32_t cpu) const {

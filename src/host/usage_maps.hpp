@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bpf/cpu_usage.h"
+#include "cpu_topology.hpp"
 #include "mapped_array.hpp"
 #include "pin_directory.hpp"
 #include "zone_memory.hpp"
@@ -42,6 +43,9 @@ public:
 
     /// What is counted began with a daemon before this one.
     [[nodiscard]] bool taken_over() const { return taken_over_; }
+
+    /// CPUs that were ever seen online since counting began, and their packages.
+    [[nodiscard]] std::vector<KnownCpu> known_cpus() const;
 
     [[nodiscard]] cpu_usage_settings& settings() { return settings_[0]; }
     [[nodiscard]] uint32_t cpu_count() const { return static_cast<uint32_t>(cpus_.size()); }
@@ -75,7 +79,9 @@ private:
     Status pin_maps();
     Status map_memory();
     void begin(const UsageMapsOptions& options);
-    Status attach();
+    void give_up_pins(const UsageMapsOptions& options, const Error& why);
+    Status attach(const UsageMapsOptions& options);
+    Status pin_link();
     [[nodiscard]] std::string damage();
     void index_zones();
     cpu_usage_zone* zone_of(std::string_view name, std::string_view source);

@@ -54,13 +54,18 @@ std::vector<Usage> DomainRegistry::departed_totals(size_t packages, const Usage&
     return totals;
 }
 
+std::optional<OwnerId> DomainRegistry::forget_oldest() {
+    if (departed_.empty()) return std::nullopt;
+    OwnerId gone = departed_.front().owner;
+    departed_.pop_front();
+    return gone;
+}
+
 std::vector<OwnerId> DomainRegistry::forget(uint64_t now_ns) {
     std::vector<OwnerId> gone;
     while (!departed_.empty() &&
-           (departed_.size() > limits_.keep_max || now_ns - departed_.front().ended_ns > limits_.keep_ns)) {
-        gone.push_back(departed_.front().owner);
-        departed_.pop_front();
-    }
+           (departed_.size() > limits_.keep_max || now_ns - departed_.front().ended_ns > limits_.keep_ns))
+        gone.push_back(*forget_oldest());
     return gone;
 }
 

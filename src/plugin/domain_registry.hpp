@@ -45,6 +45,9 @@ public:
 
     explicit DomainRegistry(Limits limits) : limits_(limits) {}
 
+    /// The one that ended first; nothing if none is known.
+    std::optional<OwnerId> forget_oldest();
+
     [[nodiscard]] const FlatMap<Uuid, Running>& running() const { return running_; }
     [[nodiscard]] const Running* find(const Uuid& uuid) const { return running_.find(uuid); }
     void add(const Uuid& uuid, Running domain) { running_[uuid] = std::move(domain); }

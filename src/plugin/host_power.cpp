@@ -68,21 +68,26 @@ T guarded(HostPower* power, T failed, Function function) noexcept {
 
 /// The counter that was asked for; the fallback where that cannot be had, with no memory for zones.
 BpfCounting make_counter(const Config& config, bool privileged, const std::filesystem::path& state_dir,
-                         const CpuTopology& topology, const Log& log) {
+                         CpuTopology& topology, const Log& log) {
     std::string reason = "host-power.conf says so";
-    if (config.counter != CounterChoice::Proc) {
-        reason = "a session daemon loads no BPF";
-        if (privileged) {
-            BpfOptions options;
-            options.bpf_fs = config.bpf_fs;
-            options.state_dir = state_dir;
-            options.pin = config.pin;
-            options.warn = [log](std::string_view message) { log(LogLevel::Warning, message); };
-            options.inform = [log](std::string_view message) { log(LogLevel::Info, message); };
-            Result<BpfCounting> counter = make_bpf_usage_counter(topology, std::move(options));
+    bool by_bpf = config.counter != CounterChoice::Proc;
+    if (by_bpf && !privileged) reason = "a session daemon loads no BPF";
+    if (privileged) {
+        BpfOptions options;
+        options.bpf_fs = config.bpf_fs;
+        options.state_dir = state_dir;
+        options.pin = config.pin;
+        options.warn = [log](std::string_view message) { log(LogLevel::Warning, message); };
+        options.inform = [log](std::string_view message) { log(LogLevel::Info, message); };
+        if (by_bpf) {
+            Result<BpfCounting> counter = make_bpf_usage_counter(topology, options);
             if (counter) return std::move(*counter);
             reason = counter.error().message;
         }
+        // Nobody would ever read it.
+        if (Status removed = remove_kept_counting(options); !removed)
+            options.warn(fmt::format("a daemon before this one left its BPF program at work: {}",
+                                     removed.error().message));
     }
     bool wished = config.counter == CounterChoice::Proc || !privileged;
     log(wished ? LogLevel::Info : LogLevel::Warning,

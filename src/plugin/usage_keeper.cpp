@@ -29,7 +29,8 @@ UsageKeeper::UsageKeeper(std::unique_ptr<CpuTopology> topology, std::unique_ptr<
       counter_(std::move(counter)),
       registry_(limits),
       now_ns_(std::move(now_ns)),
-      find_(std::move(find)) {
+      find_(std::move(find)),
+      begun_ns_(now_ns_()) {
     take_over();
 }
 
@@ -70,6 +71,7 @@ void UsageKeeper::stop_ended_locked() {
             continue;
         }
         it = unclaimed_.erase(it);
+        if (known) ended_unseen_[uuid] = known->process.pid;
         stop_locked(uuid);
     }
 }
@@ -92,6 +94,18 @@ Status UsageKeeper::domain_started(const Uuid& uuid, const std::string& name, co
     if (const DomainRegistry::Running* known = registry_.find(uuid)) {
         if (known->process == process) return ok();
         stop_locked(uuid);
+    }
+    // libvirt knows pids alone, and that one may be another process's by now.
+    auto ended = ended_unseen_.find(uuid);
+    if (ended != ended_unseen_.end() && ended->second == process.pid &&
+        process.start_ticks * tick_ns() < begun_ns_)
+        return Error{ErrorKind::Gone, 0, "its QEMU has ended, and another process has its pid"};
+    ended_unseen_.erase(uuid);
+    // Those that run come before those that have ended.
+    while (counter_->full()) {
+        std::optional<OwnerId> gone = registry_.forget_oldest();
+        if (!gone) break;
+        counter_->forget(*gone);
     }
     OwnerId owner = next_owner_++;
     if (Status added = counter_->add(owner, process, label_of(uuid, name)); !added) return added;

@@ -5,6 +5,7 @@
 #define VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -72,9 +73,11 @@ private:
     DomainRegistry registry_;
     Clock now_ns_;
     std::function<Result<Process>(pid_t)> find_;
+    uint64_t begun_ns_;
     /// Taken over, and libvirt has not told of them yet. It may never: one that ended meanwhile.
     std::set<Uuid> unclaimed_;
-    std::optional<Weighing> weighing_;  ///< as told last
+    std::map<Uuid, pid_t> ended_unseen_;  ///< that libvirt may still take for running
+    std::optional<Weighing> weighing_;    ///< as told last
     OwnerId next_owner_ = 1;
 };
 

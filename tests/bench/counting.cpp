@@ -17,7 +17,7 @@ std::pair<std::string, PerfEvent> cycle_event(int cpu) {
     return {"software-event", {PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, false}};
 }
 
-std::unique_ptr<UsageCounter> start_counting(const CpuTopology& topology, const Kind& kind) {
+std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& kind) {
     BpfOptions options;
     options.cycles = kind.cycles;
     Result<BpfCounting> counting = make_bpf_usage_counter(topology, options);

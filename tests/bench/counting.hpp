@@ -23,7 +23,7 @@ struct Kind {
 std::pair<std::string, PerfEvent> cycle_event(int cpu);
 
 /// Counts until it is destroyed; each process is a domain.
-std::unique_ptr<UsageCounter> start_counting(const CpuTopology& topology, const Kind& kind);
+std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& kind);
 
 struct ProgramRuns {
     uint64_t count = 0;

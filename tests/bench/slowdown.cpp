@@ -34,7 +34,7 @@ void add(Done& sum, const Done& done) {
 
 double each_ns(const Done& done) { return static_cast<double>(done.cpu_ns) / static_cast<double>(done.work); }
 
-std::string measure(const Plan& plan, const Kind& kind, const CpuTopology& topology, Workload& workload) {
+std::string measure(const Plan& plan, const Kind& kind, CpuTopology& topology, Workload& workload) {
     std::vector<double> with_ns;
     std::vector<double> without_ns;
     Done all_without;

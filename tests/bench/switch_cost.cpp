@@ -60,7 +60,7 @@ private:
     Child peer_;
 };
 
-std::string measure(const Kind& kind, const CpuTopology& topology, const PingPong& game, size_t pairs,
+std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& game, size_t pairs,
                     uint64_t trips) {
     std::vector<double> with_ns;
     std::vector<double> without_ns;

@@ -6,11 +6,15 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <bpf/bpf.h>
+
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "bpf/cpu_usage.h"
 #include "fake_root.hpp"
+#include "mapped_array.hpp"
 #include "spinner.hpp"
 #include "usage_counter_bpf.hpp"
 
@@ -50,7 +54,10 @@ protected:
         options.bpf_fs = bpf_fs_;
         options.state_dir = "/run/a.daemon/qemu";
         options.pin = pin_;
-        options.warn = options.inform = [this](std::string_view text) { messages_.emplace_back(text); };
+        options.warn = options.inform = [this](std::string_view text) {
+            // That a spinner has no domain's cgroup is no news here.
+            if (text.find("helper processes") == text.npos) messages_.emplace_back(text);
+        };
         Result<BpfCounting> made = make_bpf_usage_counter(topology_, options);
         if (!made) GTEST_SKIP() << made.error().message;
         counting_ = std::move(*made);
@@ -58,6 +65,24 @@ protected:
     }
     UsageReading read() { return *counting_.counter->read(); }
     [[nodiscard]] std::filesystem::path pins() const { return bpf_fs_ / "virt-power/run-a_2edaemon-qemu"; }
+
+    /// What is pinned, for a test that changes it while no daemon is there.
+    template <typename T>
+    MappedArray<T> pinned(const char* name, size_t count) {
+        FileDescriptor map(bpf_obj_get((pins() / name).c_str()));
+        return std::move(*MappedArray<T>::map(map.get(), count));
+    }
+    /// Ends the daemon, changes something, and expects that the next one says this and begins anew.
+    template <typename Change>
+    void expect_anew(const char* what, Change change) {
+        uint64_t epoch = counting_.counter->origin()->epoch;
+        counting_ = {};
+        change();
+        open();
+        EXPECT_FALSE(taken_) << what;
+        EXPECT_THAT(messages_, ElementsAre(HasSubstr(what)));
+        EXPECT_NE(counting_.counter->origin()->epoch, epoch) << what;
+    }
 
     FakeRoot root_;
     std::filesystem::path bpf_fs_;
@@ -166,6 +191,84 @@ TEST_F(Pins, a_second_daemon_at_the_same_place_counts_alone) {
 }
 
 TEST_F(Pins, another_layout_or_boot_begins_anew) {
+    expect_anew("another layout", [&] { pinned<cpu_usage_settings>("settings", 1)[0].layout++; });
+    expect_anew("another boot", [&] { pinned<cpu_usage_settings>("settings", 1)[0].boot_id[0] ^= 1; });
+}
+
+TEST_F(Pins, what_no_daemon_leaves_begins_anew) {
+    expect_anew("ended while it wrote",
+                [&] { pinned<cpu_usage_domain>("domains", CPU_USAGE_SLOTS)[7].state = CPU_USAGE_CHANGING; });
+    expect_anew("holds what no daemon wrote",
+                [&] { pinned<cpu_usage_domain>("domains", CPU_USAGE_SLOTS)[7].label_size = 9999; });
+    expect_anew("a zone has no name", [&] {
+        auto zones = pinned<cpu_usage_zone>("zones", CPU_USAGE_MAX_ZONES);
+        std::memset(zones[0].name, 'x', sizeof(zones[0].name));
+    });
+    expect_anew("no such package", [&] { pinned<cpu_usage_cpu>("cpus", 1)[0].package_plus_1 = 1'000'000; });
+    // Without the program nothing was counted meanwhile.
+    expect_anew("on_switch", [&] { std::filesystem::remove(pins() / "on_switch"); });
+}
+
+TEST_F(Pins, a_zone_that_was_being_written_has_lost_its_place_and_keeps_its_sum) {
+    counting_.zones->keep("package-0", "powercap", {5, 6, 7, 8, true});
+    pinned<cpu_usage_zone>("zones", CPU_USAGE_MAX_ZONES)[0].writing |= 1;
+    open();
+    std::optional<EnergyCounter::State> found = counting_.zones->find("package-0", "powercap");
+    ASSERT_TRUE(found);
+    EXPECT_FALSE(found->raw_uj);
+    EXPECT_EQ(found->energy_uj, 7U);
+}
+
+TEST_F(Pins, one_pid_of_two_domains_is_the_later_ones) {
+    Spinner spinner;
+    Process process = spinner.process();
+    ASSERT_TRUE(counting_.counter->add(1, process, "lives"));
+    counting_ = {};
+    // An earlier process of the same pid, whose end no daemon saw.
+    auto domains = pinned<cpu_usage_domain>("domains", CPU_USAGE_SLOTS);
+    cpu_usage_domain& ghost = domains[CPU_USAGE_SLOTS - 1];
+    ghost.pid = static_cast<unsigned>(process.pid);
+    ghost.start_ticks = process.start_ticks - 1;
+    ghost.state = CPU_USAGE_RUNNING;
+    open();
+    ASSERT_EQ(taken_->owners.size(), 2U);
+    OwnerId lives = taken_->owners[0].label == "lives" ? taken_->owners[0].id : taken_->owners[1].id;
+    OwnerId dead = taken_->owners[0].label == "lives" ? taken_->owners[1].id : taken_->owners[0].id;
+    (void)counting_.counter->end(dead, 0);
+    uint64_t before_ns = read().owners.at(lives).packages.at(0).time_ns;
+    sleep_ms(200);
+    EXPECT_GT(read().owners.at(lives).packages.at(0).time_ns - before_ns, 20 * ms);
+}
+
+TEST_F(Pins, a_cpu_that_is_offline_at_a_restart_keeps_what_was_counted_there) {
+    if (topology_.online_cpus().size() < 2) GTEST_SKIP() << "one CPU";
+    FakeRoot two_packages;
+    two_packages.cpus("0-1", {0, 3});
+    topology_ = CpuTopology(two_packages.path());
+    ASSERT_TRUE(topology_.refresh());
+    expect_anew("begins anew", [&] { std::filesystem::remove(pins() / "owners"); });
+    Spinner spinner(1, 1);
+    ASSERT_TRUE(counting_.counter->add(1, spinner.process(), ""));
+    sleep_ms(200);
+    uint64_t used_ns = read().owners.at(1).packages.at(1).time_ns;
+    EXPECT_GT(used_ns, 20 * ms);
+    for (const char* online : {"0", "0-1"}) {
+        two_packages.cpus(online, {0, 3});
+        // A CPU that is offline has no topology.
+        if (online[1] == '\0') two_packages.remove("sys/devices/system/cpu/cpu1");
+        topology_ = CpuTopology(two_packages.path());
+        ASSERT_TRUE(topology_.refresh());
+        open();
+        ASSERT_TRUE(taken_) << online;
+        EXPECT_THAT(topology_.package_ids(), ElementsAre(0, 3)) << online;
+        uint64_t now_ns = read().owners.at(taken_->owners.at(0).id).packages.at(1).time_ns;
+        EXPECT_GE(now_ns, used_ns) << online;
+        EXPECT_LE(now_ns - used_ns, 3'000 * ms) << online;
+        used_ns = now_ns;
+    }
+}
+
+TEST_F(Pins, counting_otherwise_begins_anew) {
     Origin origin = *counting_.counter->origin();
     open(false);  // without cycles: counted otherwise
     EXPECT_FALSE(taken_);
@@ -200,6 +303,22 @@ TEST_F(Pins, a_directory_that_others_may_enter_is_not_used) {
     EXPECT_TRUE(counting_.counter->read());
 }
 
+TEST_F(Pins, a_directory_of_another_user_and_a_link_are_not_used) {
+    counting_ = {};
+    ASSERT_EQ(::chown(pins().c_str(), 1234, 1234), 0);
+    open();
+    EXPECT_FALSE(taken_);
+    EXPECT_THAT(messages_, ElementsAre(HasSubstr("belongs to user 1234")));
+    counting_ = {};
+    ASSERT_EQ(::chown(pins().c_str(), 0, 0), 0);
+    std::filesystem::rename(pins(), pins().parent_path() / "elsewhere");
+    std::filesystem::create_directory_symlink("elsewhere", pins());
+    open();
+    EXPECT_FALSE(taken_);
+    EXPECT_THAT(messages_, ElementsAre(HasSubstr("what is counted does not outlive this daemon")));
+    EXPECT_TRUE(counting_.counter->read());
+}
+
 TEST_F(Pins, where_no_bpf_file_system_is_nothing_is_kept) {
     counting_ = {};
     bpf_fs_ = root_.path();
@@ -215,6 +334,30 @@ TEST_F(Pins, without_pin_what_was_kept_is_removed) {
     open();
     EXPECT_FALSE(taken_);
     EXPECT_FALSE(std::filesystem::exists(bpf_fs_ / "virt-power"));
+}
+
+TEST_F(Pins, on_request_what_counts_is_ended_but_not_another_daemons) {
+    BpfOptions options;
+    options.bpf_fs = bpf_fs_;
+    options.state_dir = "/run/a.daemon/qemu";
+    EXPECT_EQ(remove_kept_counting(options).error().kind, ErrorKind::Transient) << "it is in use";
+    FileDescriptor link(bpf_obj_get((pins() / "on_switch").c_str()));
+    bpf_link_info info{};
+    uint32_t size = sizeof(info);
+    ASSERT_EQ(bpf_obj_get_info_by_fd(link.get(), &info, &size), 0);
+    link = {};
+    counting_ = {};
+    EXPECT_TRUE(remove_kept_counting(options));
+    EXPECT_FALSE(std::filesystem::exists(bpf_fs_ / "virt-power"));
+    EXPECT_TRUE(remove_kept_counting(options)) << "there is nothing any more";
+    FileDescriptor gone;
+    for (int n = 0; n < 100; n++) {  // the kernel takes a moment
+        gone = FileDescriptor(bpf_link_get_fd_by_id(info.id));
+        if (!gone) break;
+        gone = {};
+        sleep_ms(20);
+    }
+    EXPECT_FALSE(gone) << "the program still runs at each switch";
 }
 
 TEST_F(Pins, zones_are_kept) {

@@ -11,12 +11,25 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "process.hpp"
 #include "usage_counter_proc.hpp"
 
 namespace virt_power {
+
+/// What a hypervisor took from all CPUs: it is in the time from switch to switch, and not in the kernel's
+/// busy time.
+inline uint64_t stolen_ns() {
+    std::ifstream file("/proc/stat");
+    std::string word;
+    uint64_t value = 0;
+    file >> word;
+    for (int field = 0; field < 8; field++) file >> value;
+    return value * tick_ns();
+}
 
 inline void sleep_ms(int64_t time_ms) { std::this_thread::sleep_for(std::chrono::milliseconds(time_ms)); }
 

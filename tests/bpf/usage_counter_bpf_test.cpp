@@ -12,6 +12,7 @@
 
 #include "clock.hpp"
 #include "domain_cgroup.hpp"
+#include "fake_root.hpp"
 #include "kernel_file.hpp"
 #include "spinner.hpp"
 #include "usage_counter_proc.hpp"
@@ -44,14 +45,6 @@ protected:
         return sum;
     }
     Usage owner(OwnerId id) { return sum(read().owners.at(id).packages); }
-    static uint64_t steal_ns() {
-        std::ifstream file("/proc/stat");
-        std::string word;
-        uint64_t value = 0;
-        file >> word;
-        for (int field = 0; field < 8; field++) file >> value;
-        return value * tick_ns();
-    }
     static uint64_t busy_ns() {
         Result<std::string> text = read_kernel_file("/proc/stat", 1 << 20);
         auto busy = parse_proc_stat(*text);
@@ -70,7 +63,7 @@ protected:
         look.kernel_before_ns = spinner.cpu_ns();
         look.counted_ns = owner(1).time_ns;
         look.kernel_after_ns = spinner.cpu_ns();
-        look.stolen_ns = steal_ns();
+        look.stolen_ns = stolen_ns();
         return look;
     }
     static void expect_agreement(const Look& before, const Look& after) {
@@ -138,15 +131,15 @@ TEST_F(BpfUsage, owners_and_rest_add_up_to_the_busy_time_of_the_cpus) {
     ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
     UsageReading before = read();
     uint64_t busy = busy_ns();
-    uint64_t stolen_ns = steal_ns();
+    uint64_t steal_ns = stolen_ns();
     sleep_ms(3000);
     UsageReading after = read();
     busy = busy_ns() - busy;
-    stolen_ns = steal_ns() - stolen_ns;
+    steal_ns = stolen_ns() - steal_ns;
     uint64_t counted_ns = sum(after.rest).time_ns - sum(before.rest).time_ns +
                           sum(after.owners.at(1).packages).time_ns -
                           sum(before.owners.at(1).packages).time_ns;
-    expect_within(counted_ns, busy, 0.01, 2 * tick_ns() * topology_.online_cpus().size() + stolen_ns);
+    expect_within(counted_ns, busy, 0.01, 2 * tick_ns() * topology_.online_cpus().size() + steal_ns);
 }
 
 TEST_F(BpfUsage, what_is_stopped_uses_nothing) {
@@ -258,6 +251,118 @@ TEST_F(BpfUsage, a_helper_in_the_domains_cgroup_is_the_domains) {
     std::filesystem::remove(domain / "emulator", error);
     std::filesystem::remove(domain, error);
     std::filesystem::remove(domain.parent_path(), error);
+}
+
+/// A cgroup of a domain's, in the real hierarchy.
+class Cgroups {
+public:
+    Cgroups() {
+        Result<std::string> mounts = read_kernel_file("/proc/self/mounts", 1 << 20);
+        mount_ = mounts ? parse_cgroup2_mount(*mounts) : "";
+    }
+    ~Cgroups() {
+        std::error_code ignored;
+        for (auto path = made_.rbegin(); path != made_.rend(); ++path)
+            std::filesystem::remove(*path, ignored);
+    }
+    /// Empty where it cannot be made.
+    std::filesystem::path make(const std::string& below) {
+        if (mount_.empty()) return {};
+        std::filesystem::path path = mount_;
+        for (const auto& part : std::filesystem::path(below)) {
+            path /= part;
+            std::error_code error;
+            if (std::filesystem::create_directory(path, error)) made_.push_back(path);
+            if (error) return {};
+        }
+        return path;
+    }
+    static void move(const std::filesystem::path& cgroup, pid_t pid) {
+        std::ofstream(cgroup / "cgroup.procs") << pid << std::endl;
+    }
+
+private:
+    std::filesystem::path mount_;
+    std::vector<std::filesystem::path> made_;
+};
+
+TEST_F(BpfUsage, helpers_are_found_at_different_depths_and_where_a_domain_was_moved_to) {
+    Cgroups cgroups;
+    std::string stem = fmt::format("vp-{}", ::getpid());
+    auto plain = cgroups.make(fmt::format("{}/qemu-1-a.libvirt-qemu", stem));
+    auto deeper = cgroups.make(fmt::format("{}/prod/qemu-2-b.libvirt-qemu", stem));
+    auto moved = cgroups.make(fmt::format("{}/x/y/qemu-1-a.libvirt-qemu", stem));
+    if (moved.empty()) GTEST_SKIP() << "no cgroup can be made";
+    Spinner qemu[2], helper[2];
+    for (int n = 0; n < 2; n++) {
+        ::kill(qemu[n].pid(), SIGSTOP);
+        Cgroups::move(n == 0 ? plain : deeper, qemu[n].pid());
+        ASSERT_TRUE(counter_->add(static_cast<OwnerId>(n + 1), qemu[n].process(), ""));
+        Cgroups::move(n == 0 ? plain : deeper, helper[n].pid());
+    }
+    auto grown_ns = [&](OwnerId id) {
+        uint64_t before_ns = owner(id).time_ns;
+        sleep_ms(300);
+        return owner(id).time_ns - before_ns;
+    };
+    EXPECT_GT(grown_ns(1), 20 * ms);
+    EXPECT_GT(grown_ns(2), 20 * ms);
+    for (pid_t pid : {qemu[0].pid(), helper[0].pid()}) Cgroups::move(moved, pid);
+    for (int n = 0; n < 4; n++) {  // one is looked at in each second
+        sleep_ms(1'050);
+        (void)read();
+    }
+    EXPECT_GT(grown_ns(1), 20 * ms);
+    EXPECT_GT(grown_ns(2), 20 * ms);
+    for (OwnerId id = 1; id <= 2; id++) (void)counter_->end(id, 0);
+}
+
+/// Played: cgroup.procs of version 1 is a file of the test's.
+TEST_F(BpfUsage, with_cgroups_of_version_1_its_processes_are_the_domains) {
+    FakeRoot root;
+    Spinner qemu, helper, other;
+    ::kill(qemu.pid(), SIGSTOP);
+    for (const char* name : {"sys/kernel", "proc/sys", "proc/self/ns/pid"}) {
+        std::filesystem::create_directories((root.path() / name).parent_path());
+        std::filesystem::create_symlink(std::filesystem::path("/") / name, root.path() / name);
+    }
+    for (const Spinner* spinner : {&qemu, &helper, &other}) {
+        std::string stat = fmt::format("proc/{}/stat", spinner->pid());
+        std::filesystem::create_directories((root.path() / stat).parent_path());
+        std::filesystem::create_symlink("/" + stat, root.path() / stat);
+    }
+    root.file(fmt::format("proc/{}/cgroup", qemu.pid()),
+              "2:cpu,cpuacct:/machine/qemu-1-a.libvirt-qemu/emulator\n");
+    root.file("proc/self/mounts", "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu,cpuacct 0 0\n");
+    const char* procs = "sys/fs/cgroup/cpu/machine/qemu-1-a.libvirt-qemu/emulator/cgroup.procs";
+    root.file(procs, fmt::format("{}\n{}\n", qemu.pid(), helper.pid()));
+    BpfOptions options;
+    options.root = root.path();
+    options.cycles.reset();
+    std::vector<std::string> messages;
+    options.warn = [&](std::string_view text) { messages.emplace_back(text); };
+    auto made = make_bpf_usage_counter(topology_, options);
+    ASSERT_TRUE(made) << made.error().message;
+    UsageCounter& counter = *made->counter;
+    ASSERT_TRUE(counter.add(1, qemu.process(), ""));
+    auto used_ns = [&] { return sum(counter.read()->owners.at(1).packages).time_ns; };
+    auto grown_ns = [&] {
+        uint64_t before_ns = used_ns();
+        sleep_ms(300);
+        return used_ns() - before_ns;
+    };
+    EXPECT_GT(grown_ns(), 20 * ms);
+    EXPECT_TRUE(messages.empty()) << messages.front();
+    // One that is plugged in later comes in its turn, one that is taken out goes.
+    root.file(procs, fmt::format("{}\n", qemu.pid()));
+    sleep_ms(1'050);
+    (void)counter.read();
+    EXPECT_LT(grown_ns(), 5 * ms);
+    root.file(procs, fmt::format("{}\n{}\n", qemu.pid(), other.pid()));
+    sleep_ms(1'050);
+    (void)counter.read();
+    EXPECT_GT(grown_ns(), 20 * ms);
+    ASSERT_TRUE(counter.end(1, 0));
 }
 
 }  // namespace

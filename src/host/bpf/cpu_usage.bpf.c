@@ -3,8 +3,8 @@
  * Charges each slice of CPU time, and the cycles in it, to the domain that owns
  * the task. Two programs call the same code: one at each context switch, one
  * that the reader runs on each CPU before it reads, for the slice that is
- * still running. Interrupts are off in both, so nothing here is atomic: all
- * counters are per CPU, and the reader sums those of a package.
+ * still running. No switch comes between in either, so nothing here is atomic:
+ * all counters are per CPU, and the reader sums those of a package.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -34,7 +34,7 @@ const volatile int count_cycles = 0;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, CPU_USAGE_MAX_DOMAINS);
+    __uint(max_entries, CPU_USAGE_MAX_PROCESSES);
     __type(key, __u32); /* tgid */
     __type(value, struct cpu_usage_owner);
 } owners SEC(".maps");
@@ -125,11 +125,12 @@ static __always_inline __u32 vhost_of(struct task_struct* task) {
 }
 
 /* The task must be current: the cgroup helper knows no other. */
-static __always_inline struct place place_of(struct task_struct* task, int cgroup_level) {
+static __always_inline struct place place_of(struct task_struct* task, const struct cpu_usage_settings* set) {
     struct place place = {CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS};
     bool kernel = task->flags & PF_KTHREAD;
     struct cpu_usage_owner* owner;
     __u32 tgid = task->tgid;
+    int n;
 
     if (task->pid == 0) {
         place.slot = CPU_USAGE_SLOT_IDLE;
@@ -146,20 +147,26 @@ static __always_inline struct place place_of(struct task_struct* task, int cgrou
             }
         }
     }
-    if (cgroup_level > 0) {
-        /* Helper processes and vhost threads live in the domain's cgroup. */
-        __u64 id = bpf_get_current_ancestor_cgroup_id(cgroup_level);
-        __u32* slot = id ? bpf_map_lookup_elem(&cgroup_owners, &id) : 0;
+    /* Helper processes and vhost threads live in the domain's cgroup. */
+#pragma unroll
+    for (n = 0; n < CPU_USAGE_MAX_LEVELS; n++) {
+        __u32 level = set->cgroup_levels[n], *slot;
+        __u64 id;
+
+        if (level == 0) break;
+        id = bpf_get_current_ancestor_cgroup_id((int)level);
+        slot = id ? bpf_map_lookup_elem(&cgroup_owners, &id) : 0;
         if (slot) {
             place.slot = *slot;
             return place;
         }
     }
-    /* By name only where no domain has a cgroup: a name does not tell a pid that is used again. */
-    if (kernel && cgroup_level == 0) {
+    /* By name where its domain has no such cgroup. It began after its process, else that is a later one
+     * with the same pid. */
+    if (kernel) {
         tgid = vhost_of(task);
         owner = tgid ? bpf_map_lookup_elem(&owners, &tgid) : 0;
-        if (owner) place.slot = owner->slot;
+        if (owner && task->start_boottime >= owner->start_ns_min) place.slot = owner->slot;
     }
     return place;
 }
@@ -285,7 +292,7 @@ static __always_inline void charge(struct task_struct* task, bool busy_from_now)
     note_busy(cpu, now, busy_from_now);
     if (elapsed == 0) return; /* counting starts on this CPU */
 
-    place = place_of(task, set->cgroup_level);
+    place = place_of(task, set);
     at = number * CPU_USAGE_SLOTS + place.slot;
     value = bpf_map_lookup_elem(&usage, &at);
     if (!value) return;

@@ -4,7 +4,7 @@
 #ifndef VIRT_POWER_HOST_CPU_USAGE_H
 #define VIRT_POWER_HOST_CPU_USAGE_H
 
-#define CPU_USAGE_LAYOUT 1
+#define CPU_USAGE_LAYOUT 2
 
 /* Slots of the map `usage`: everything that no domain owns, the idle task, what domains used that
  * ended long ago, then the domains. */
@@ -14,6 +14,12 @@
 #define CPU_USAGE_SLOT_DOMAINS 3
 #define CPU_USAGE_MAX_DOMAINS 4096
 #define CPU_USAGE_SLOTS (CPU_USAGE_SLOT_DOMAINS + CPU_USAGE_MAX_DOMAINS)
+
+/* Of all domains: QEMU, and helpers that are not found by their cgroup. */
+#define CPU_USAGE_MAX_PROCESSES (4 * CPU_USAGE_MAX_DOMAINS)
+
+/* How many depths of cgroups domains may have at a time. */
+#define CPU_USAGE_MAX_LEVELS 4
 
 /* A domain's vCPUs, and all else that works for it. What no domain owns is in the latter. */
 #define CPU_USAGE_VCPUS 0
@@ -41,32 +47,35 @@ struct cpu_usage_owner {
     unsigned int pad;
 };
 
-/* One per CPU. */
+/* One per CPU. The first cache line is all that a switch needs where no cycles are counted. */
 struct cpu_usage_cpu {
     /* since when its present task runs */
     unsigned long long since_ns;
-    unsigned long long counter;
-    unsigned long long enabled;
-    unsigned long long running;
-    unsigned long long gaps; /* slices whose cycles were not counted */
-    unsigned long long has_counter;
-    long long behind_ns; /* the clock less the event's time, at its most */
-    /* sums over all its tasks */
-    unsigned long long shared;  /* cycles or nanoseconds with a busy sibling */
-    unsigned long long squared; /* cycles x GHz^2 */
     /* Its busy time at time t is (busy >> 1) + (busy & 1 ? t : 0), modulo 2^63: one word, so that the
      * sibling reads it whole. */
     unsigned long long busy;
     unsigned long long sibling_busy_ns; /* the sibling's, at since_ns */
     unsigned int sibling_plus_1;        /* number of the CPU; 0: none */
-    unsigned int pad[9];
+    unsigned int package_plus_1;        /* of the reader: index of its package; 0: never seen online */
+    /* a sum over all its tasks: cycles or nanoseconds with a busy sibling */
+    unsigned long long shared;
+    unsigned long long counter;
+    unsigned long long enabled;
+    unsigned long long running;
+
+    unsigned long long gaps; /* slices whose cycles were not counted */
+    unsigned long long has_counter;
+    long long behind_ns;        /* the clock less the event's time, at its most */
+    unsigned long long squared; /* a sum as `shared`: cycles x GHz^2 */
+    long long package_id;       /* of the reader */
+    unsigned long long pad[3];
 };
 
 #define CPU_USAGE_BUSY_MASK (~0ULL >> 1)
 #define CPU_USAGE_Q20 (1U << 20)
 
 struct cpu_usage_settings {
-    unsigned int cgroup_level; /* depth of the domains' cgroups; 0 while none is known */
+    unsigned int cgroup_levels[CPU_USAGE_MAX_LEVELS]; /* depths of the domains' cgroups; 0: no more */
     /* as struct Weighing, 1 is CPU_USAGE_Q20 */
     unsigned int shared_q20;
     unsigned int cycle_q20;

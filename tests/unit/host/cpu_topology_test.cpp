@@ -56,6 +56,23 @@ TEST(CpuTopology, a_package_that_comes_later_goes_to_the_end) {
     EXPECT_THAT(topology.package_ids(), ElementsAre(5, 0));
 }
 
+TEST(CpuTopology, what_was_known_before_keeps_its_indices_and_offline_cpus_their_packages) {
+    FakeRoot root;
+    root.cpus("0-2", {0, 3, 5});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    // A daemon before this one saw package 5 first, and CPU 4 of package 7, which is offline now.
+    topology.resume({{2, 0, 5}, {0, 1, 0}, {4, 2, 7}});
+    EXPECT_THAT(topology.package_ids(), ElementsAre(5, 0, 7, 3));
+    EXPECT_EQ(topology.package_of_cpu(2), 0U);
+    EXPECT_EQ(topology.package_of_cpu(0), 1U);
+    EXPECT_EQ(topology.package_of_cpu(4), 2U);
+    EXPECT_EQ(topology.package_of_cpu(1), 3U);
+    root.cpus("0-3", {0, 3, 5, 7});
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_EQ(topology.package_of_cpu(3), 2U);
+}
+
 TEST(CpuTopology, keeps_what_it_knew_when_the_mask_cannot_be_read) {
     FakeRoot root;
     root.cpus("0-1", {0, 0});

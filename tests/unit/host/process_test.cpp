@@ -89,6 +89,40 @@ TEST(DomainCgroup, is_the_directory_that_libvirt_made) {
     EXPECT_NE(cgroup->id, 0U);
     root.file("proc/8/cgroup", "0::/system.slice/x.service\n");
     EXPECT_EQ(find_domain_cgroup(root.path(), 8).error().kind, ErrorKind::Unsupported);
+    root.file("proc/self/ns/cgroup", "");  // its inode is not the initial namespace's
+    EXPECT_EQ(find_domain_cgroup(root.path(), 7).error().kind, ErrorKind::Unsupported);
+}
+
+TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {
+    EXPECT_THAT(parse_proc_cgroup1("3:name=systemd:/machine/qemu-1-a.libvirt-qemu\n"
+                                   "2:pids:/user.slice\n"
+                                   "1:cpu,cpuacct:/machine/qemu-1-a.libvirt-qemu/emulator\n"
+                                   "0::/machine/qemu-1-a.libvirt-qemu\n"),
+                Pair("cpu", "/machine/qemu-1-a.libvirt-qemu/emulator"));
+    for (const char* none : {"", "0::/machine/qemu-1-a.libvirt-qemu\n", "1:cpu:/user.slice\n", "1\n:\n::\n"})
+        EXPECT_THAT(parse_proc_cgroup1(none), Pair("", "")) << none;
+    const char* mounts =
+        "cgroup /sys/fs/cgroup/cpuset cgroup rw,cpuset 0 0\n"
+        "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,cpu 0 0\n"
+        "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,cpu,cpuacct 0 0\n";
+    EXPECT_EQ(parse_cgroup1_mount(mounts, "cpu"), "/sys/fs/cgroup/cpu,cpuacct");
+    EXPECT_EQ(parse_cgroup1_mount(mounts, "memory"), "");
+}
+
+TEST(DomainCgroup, of_version_1_lists_its_processes) {
+    FakeRoot root;
+    root.file("proc/7/cgroup", "1:cpu:/machine/qemu-1-a.libvirt-qemu/emulator\n");
+    EXPECT_FALSE(find_domain_processes(root.path(), 7));
+    root.file("proc/self/mounts", "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n");
+    EXPECT_FALSE(find_domain_processes(root.path(), 7));
+    root.file("sys/fs/cgroup/cpu/machine/qemu-1-a.libvirt-qemu/emulator/cgroup.procs",
+              "7\n4242\n99\n0\nnonsense\n");
+    root.file("proc/4242/stat", stat_line);
+    Result<std::vector<Process>> processes = find_domain_processes(root.path(), 7);
+    ASSERT_TRUE(processes);
+    EXPECT_THAT(*processes, ElementsAre(Process{4242, 123456}));
+    root.file("proc/8/cgroup", "0::/machine/qemu-1-a.libvirt-qemu\n");
+    EXPECT_EQ(find_domain_processes(root.path(), 8).error().kind, ErrorKind::Unsupported);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ public:
         counted[owner] = 0;
         return ok();
     }
+    [[nodiscard]] bool full() const override { return counted.size() - forgotten.size() >= room; }
     std::optional<OwnerUsage> end(OwnerId owner, uint64_t /*now_ns*/) override {
         ended.push_back(owner);
         return OwnerUsage{used(counted.at(owner)), UsageSource::Bpf};
@@ -49,6 +50,7 @@ public:
     std::map<OwnerId, uint64_t> counted;
     std::vector<OwnerId> ended;
     std::vector<OwnerId> forgotten;
+    size_t room = 100;
 };
 
 class Keeper : public testing::Test {
@@ -151,6 +153,34 @@ TEST_F(Keeper, what_has_a_label_that_no_daemon_wrote_is_in_the_sum_of_the_depart
     EXPECT_TRUE(read().departed.empty());
     EXPECT_EQ(read().host.departed_totals, used(500));
     EXPECT_EQ(counter_->forgotten.size(), 1U);
+}
+
+TEST_F(Keeper, another_process_with_the_pid_of_one_that_ended_is_not_the_domain) {
+    keep(1, "web", {7, 70}, std::nullopt, 500);
+    processes_[7] = 75;
+    start();
+    // libvirt tells of the pid that it knows, before it finds that its QEMU has ended.
+    EXPECT_EQ(keeper_->domain_started(uuid(1), "web", {7, 75}).error().kind, ErrorKind::Gone);
+    EXPECT_TRUE(read().domains.empty());
+    EXPECT_EQ(read().departed.size(), 1U);
+    keeper_->domain_stopped(uuid(1));
+    // Started again, with the same pid by chance.
+    Process later{7, now_ns_ / tick_ns() + 5};
+    EXPECT_TRUE(keeper_->domain_started(uuid(1), "web", later));
+    EXPECT_EQ(read().domains.size(), 1U);
+}
+
+TEST_F(Keeper, what_has_ended_makes_room_for_what_runs) {
+    keep(1, "old", {7, 70}, 990 * s, 10);
+    keep(2, "newer", {8, 80}, 995 * s, 20);
+    counter_->room = 2;
+    start();
+    ASSERT_TRUE(keeper_->domain_started(uuid(3), "web", {9, 90}));
+    EXPECT_EQ(counter_->forgotten.size(), 1U);
+    UsageSnapshot snapshot = read();
+    ASSERT_EQ(snapshot.departed.size(), 1U);
+    EXPECT_EQ(snapshot.departed[0].usage.name, "newer");
+    EXPECT_EQ(snapshot.host.departed_totals, used(30));
 }
 
 }  // namespace
