@@ -41,9 +41,19 @@ void CountedCpus::charge_running() {
     for (uint32_t cpu : topology_.online_cpus()) maps_->charge_running(cpu);
 }
 
+/// Leaves alone the CPUs that are idle, where that makes no difference: idle time is nobody's, idle cycles
+/// are the rest's.
+void CountedCpus::charge_busy() {
+    for (uint32_t cpu : topology_.online_cpus()) {
+        bool counts = cpu < maps_->cpu_count() && load_once(maps_->cpu(cpu).since_ns) != 0;
+        if (!events_ && counts && (load_once(maps_->cpu(cpu).busy) & 1) == 0) continue;
+        maps_->charge_running(cpu);
+    }
+}
+
 void CountedCpus::refresh() {
     follow_online();
-    charge_running();
+    charge_busy();
     if (events_) mend_events();
 }
 

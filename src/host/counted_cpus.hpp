@@ -23,7 +23,8 @@ public:
     CountedCpus(const CpuTopology& topology, std::shared_ptr<UsageMaps> maps,
                 std::optional<CycleEvents> events);
 
-    /// Charges what runs on each online CPU until now.
+    /// Charges what runs on each online CPU until now. When it returns, no program that began before still
+    /// runs.
     void charge_running();
     /// Follows CPUs that came and went. Opens other events where some were lost.
     void refresh();
@@ -36,6 +37,7 @@ public:
     [[nodiscard]] bool counts_cycles() const { return events_.has_value(); }
 
 private:
+    void charge_busy();
     void follow_online();
     void set_sibling(uint32_t cpu);
     [[nodiscard]] Weighing kept_weighing() const;

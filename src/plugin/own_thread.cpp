@@ -15,7 +15,10 @@ void start_own_thread(std::function<void()> body) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-        std::thread(std::move(body)).detach();
+        std::thread([body = std::move(body)] {
+            pthread_setname_np(pthread_self(), "host-power");
+            body();
+        }).detach();
     } catch (...) {
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         throw;

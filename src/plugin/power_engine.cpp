@@ -58,6 +58,7 @@ struct PowerEngine::Shared {
 
     std::mutex mutex;
     std::condition_variable changed;
+    std::condition_variable wanted;  ///< or stopping, or given up: for workers
     bool stopping = false;
     uint64_t worker = 0;  ///< the thread that may publish; those before it are given up
     bool worker_runs = false;
@@ -198,12 +199,12 @@ void PowerEngine::Shared::run(uint64_t me) {
     }
     while (!stopping && me == worker) {
         std::shared_ptr<ZoneSet> with = zones;
-        bool wanted = wanted_pass > started_pass;
-        if (wanted) started_pass++;
+        bool call = wanted_pass > started_pass;
+        if (call) started_pass++;
         in_sensors_since = steady_clock::now();
         lock.unlock();
         std::shared_ptr<const Snapshot> snapshot;
-        if (wanted) {
+        if (call) {
             snapshot = take_of_one_instant(*with);
             if (!snapshot) return;
         } else {
@@ -215,12 +216,15 @@ void PowerEngine::Shared::run(uint64_t me) {
         lock.lock();
         if (me != worker) return;
         in_sensors_since.reset();
-        if (wanted) {
+        if (call) {
             latest = std::move(snapshot);
             finished_pass = started_pass;
+            // Who is woken wants the lock first of all.
+            lock.unlock();
             changed.notify_all();
+            lock.lock();
         }
-        changed.wait_for(lock, pause, [&] { return stopping || me != worker || wanted_pass > started_pass; });
+        wanted.wait_for(lock, pause, [&] { return stopping || me != worker || wanted_pass > started_pass; });
     }
     if (me == worker) worker_runs = false;
     changed.notify_all();
@@ -297,7 +301,7 @@ PowerEngine::PowerEngine(std::unique_ptr<UsageKeeper> usage, EngineOptions optio
 PowerEngine::~PowerEngine() {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
-    shared_->changed.notify_all();
+    shared_->wanted.notify_all();
     shared_->changed.wait_for(lock, call_patience, [this] { return !shared_->worker_runs; });
 }
 
@@ -311,7 +315,9 @@ std::shared_ptr<const Snapshot> PowerEngine::snapshot() {
         Shared::replace_hung_worker(shared_, lock);
     uint64_t pass = shared_->started_pass + 1;
     shared_->wanted_pass = std::max(shared_->wanted_pass, pass);
-    shared_->changed.notify_all();
+    lock.unlock();
+    shared_->wanted.notify_all();
+    lock.lock();
     if (!shared_->hangs_for(call_patience))
         shared_->changed.wait_for(lock, call_patience, [&] { return shared_->finished_pass >= pass; });
     return shared_->latest;
