@@ -224,6 +224,20 @@ class DaemonRestart(LiveTest):
         self.assertNotEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
         self.assertLess(after.domain(self.spins.uuid), before.domain(self.spins.uuid) + 2_000_000_000)
 
+    def test_a_daemon_that_does_not_count_by_bpf_any_more_ends_what_the_one_before_it_left(self):
+        pins = self.pins()
+        self.addCleanup(self.daemon.restart)  # the last one comes first
+        self.addCleanup(self.daemon.write_power_conf, MODELLED)
+        for usage in ({"counter": "proc"}, {"pin": "false"}):
+            self.daemon.write_power_conf(MODELLED)
+            self.daemon.restart(signal.SIGKILL)
+            self.found_again()
+            self.assertTrue(os.path.exists(f"{pins}/on_switch"))
+            self.daemon.write_power_conf({**MODELLED, "usage": usage})
+            self.daemon.restart(signal.SIGKILL)
+            self.found_again()
+            self.assertFalse(os.path.exists(pins), f"{usage}: the program still runs at each switch")
+
     def test_after_a_restart_all_threads_are_counted(self):
         """Where counting began before the thread existed is no excuse afterwards."""
         time.sleep(2)
