@@ -102,6 +102,9 @@ struct Interval {
     uint64_t duration_ns = 0;  ///< by the host's CLOCK_BOOTTIME where it is known
     std::optional<Basis> basis;
     bool weighed = false;  ///< energy was divided by Usage::weight, not by the basis as it is
+    /// Where it was: by weights measured on that host (true) or by default ones. Absent: there is nothing to
+    /// weigh there, as no core has two hyperthreads, or it was not told.
+    std::optional<bool> weights_measured;
     Model model = Model::HostShare;
     StaticPolicy static_policy = StaticPolicy::Separate;
     bool idle_included = true;  ///< static power is not known, hence inside the shares

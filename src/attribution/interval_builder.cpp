@@ -201,6 +201,14 @@ void IntervalBuilder::add_rows(const Participants& who, const std::vector<ZonePa
     if (any(fixed)) set_energy(add_row(RowKind::Static), fixed);
 }
 
+std::optional<bool> IntervalBuilder::weights_measured() const {
+    if (!by_weight_ || !reading_.weighing) return std::nullopt;
+    bool shared = std::any_of(reading_.packages.begin(), reading_.packages.end(),
+                              [](const PackageReading& package) { return package.shared.has_value(); });
+    if (!shared && !reading_.weighing->measured) return std::nullopt;
+    return reading_.weighing->measured;
+}
+
 Interval IntervalBuilder::build(std::vector<ZoneInterval> zones) {
     interval_.host = sample_.host;
     interval_.uri = sample_.uri;
@@ -208,6 +216,7 @@ Interval IntervalBuilder::build(std::vector<ZoneInterval> zones) {
     interval_.duration_ns = host_.duration_ns;
     interval_.basis = basis();
     interval_.weighed = by_weight_;
+    interval_.weights_measured = weights_measured();
     interval_.model = options_.model;
     interval_.static_policy = options_.static_policy;
     interval_.status = sample_.status;

@@ -44,6 +44,7 @@ private:
 
     [[nodiscard]] Remainder remainder(const std::vector<uint64_t>& visible, Measure measure) const;
     [[nodiscard]] std::optional<Basis> basis() const;
+    [[nodiscard]] std::optional<bool> weights_measured() const;
     [[nodiscard]] std::optional<uint64_t> static_uw(size_t zone) const;
     [[nodiscard]] Participants participants();
     [[nodiscard]] std::vector<ZoneParts> divide(const Participants& who) const;

@@ -130,8 +130,12 @@ public:
                          fmt::format("only {} windows could be measured, and {} are needed", rows_.size(),
                                      fewest_load_windows)};
         if (highest_ - lowest_ < least_load_spread * highest_ || !(highest_ > 0))
-            return Error{ErrorKind::Unsupported, 0,
-                         "its load never varied, so that what it draws without any cannot be told"};
+            return Error{
+                ErrorKind::Unsupported, 0,
+                fmt::format("its load varied by {:.0f} % of the highest, and it takes {:.0f} % to tell what "
+                            "it draws without any",
+                            highest_ > 0 ? (highest_ - lowest_) / highest_ * 100 : 0,
+                            least_load_spread * 100)};
         while (true) {
             Result<Solution> found = solve(rows_, unknowns_);
             bool weighs = unknowns_.shared || unknowns_.frequency;
@@ -148,7 +152,7 @@ private:
             if (row.use > idle_part * highest_) parts.emplace_back(row.shared / row.use, row.use);
         if (!wanted) return false;
         if (!counted)
-            fit_.untold_shared = "the host does not count the use of shared cores";
+            fit_.untold_shared = "no core of the host has two hyperthreads, or it does not count their use";
         else if (spread(parts) < least_shared_spread)
             fit_.untold_shared = "its part hardly varies";
         return fit_.untold_shared.empty();

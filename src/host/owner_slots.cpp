@@ -52,9 +52,7 @@ void OwnerSlots::sweep(int map, Keep keep) {
 
 std::vector<OwnedSlot> OwnerSlots::recover() {
     auto running = [&](uint32_t slot) -> const cpu_usage_domain* {
-        if (slot < CPU_USAGE_SLOT_DOMAINS || slot >= CPU_USAGE_SLOTS) return nullptr;
-        const cpu_usage_domain& domain = maps_->domain(slot);
-        return domain.state == CPU_USAGE_RUNNING ? &domain : nullptr;
+        return is_running(slot) ? &maps_->domain(slot) : nullptr;
     };
     sweep<uint32_t, cpu_usage_owner>(maps_->owners(), [&](uint32_t tgid, const cpu_usage_owner& owner) {
         const cpu_usage_domain* domain = running(owner.slot);
@@ -74,12 +72,11 @@ std::vector<OwnedSlot> OwnerSlots::recover() {
         owned.slot = slot;
         owned.process = {static_cast<pid_t>(domain.pid), domain.start_ticks};
         owned.label.assign(domain.label, domain.label_size);
-        owned.cgroup_id = domain.cgroup_id;
         if (domain.state == CPU_USAGE_ENDED) owned.ended_ns = domain.ended_ns;
         if (owned.ended_ns) continue;
         // Where that daemon ended between two writes.
         (void)own(slot, owned.process);
-        if (domain.cgroup_id != 0 && !set_cgroup(slot, domain.cgroup_id)) owned.cgroup_id = 0;
+        (void)set_cgroup(slot, domain.cgroup_id);
     }
     return found;
 }
@@ -119,30 +116,53 @@ Result<uint32_t> OwnerSlots::take(const Process& process, std::string_view label
     return slot;
 }
 
-bool OwnerSlots::set_cgroup(uint32_t slot, uint64_t cgroup_id) {
-    cpu_usage_domain& domain = maps_->domain(slot);
-    if (domain.cgroup_id != 0 && domain.cgroup_id != cgroup_id)
-        (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
-    domain.cgroup_id = cgroup_id;
-    if (cgroup_id == 0 || bpf_map_update_elem(maps_->cgroup_owners(), &cgroup_id, &slot, BPF_ANY) == 0)
-        return true;
-    domain.cgroup_id = 0;
-    return false;
+bool OwnerSlots::is_running(uint32_t slot) const {
+    return slot >= CPU_USAGE_SLOT_DOMAINS && slot < CPU_USAGE_SLOTS &&
+           maps_->domain(slot).state == CPU_USAGE_RUNNING;
 }
 
-bool OwnerSlots::set_helpers(uint32_t slot, const std::vector<Process>& helpers) {
+/// A cgroup that is said to be two domains' stays the first one's.
+Status OwnerSlots::set_cgroup(uint32_t slot, uint64_t cgroup_id) {
+    cpu_usage_domain& domain = maps_->domain(slot);
+    if (domain.cgroup_id != cgroup_id) disown_cgroup(slot);
+    domain.cgroup_id = 0;
+    if (cgroup_id == 0) return ok();
+    uint32_t other = slot;
+    if (bpf_map_lookup_elem(maps_->cgroup_owners(), &cgroup_id, &other) == 0 && other != slot &&
+        is_running(other))
+        return Error{ErrorKind::Denied, 0, "its cgroup is another domain's"};
+    if (bpf_map_update_elem(maps_->cgroup_owners(), &cgroup_id, &slot, BPF_ANY) != 0)
+        return system_error(errno, "write to", "BPF map cgroup_owners");
+    domain.cgroup_id = cgroup_id;
+    return ok();
+}
+
+Status OwnerSlots::set_helpers(uint32_t slot, const std::vector<Process>& helpers) {
     auto found = helpers_.find(slot);
     if (found == helpers_.end()) {
-        if (helpers.empty()) return true;
+        if (helpers.empty()) return ok();
         found = helpers_.try_emplace(slot).first;
     }
     for (const Process& gone : found->second)
         if (std::find(helpers.begin(), helpers.end(), gone) == helpers.end())
             disown(slot, static_cast<uint32_t>(gone.pid));
     found->second = helpers;
-    bool room = true;
-    for (const Process& helper : helpers) room = own(slot, helper).has_value() && room;
-    return room;
+    Status all = ok();
+    for (const Process& helper : helpers)
+        if (Status owned = own_helper(slot, helper); !owned) all = owned;
+    return all;
+}
+
+/// Unless it works for another domain, or is that domain: who may move processes between cgroups moves no
+/// bills.
+Status OwnerSlots::own_helper(uint32_t slot, const Process& process) {
+    cpu_usage_owner other{};
+    auto tgid = static_cast<uint32_t>(process.pid);
+    if (bpf_map_lookup_elem(maps_->owners(), &tgid, &other) == 0 && other.slot != slot &&
+        is_running(other.slot))
+        return Error{ErrorKind::Denied, 0,
+                     fmt::format("process {} in its cgroup is another domain's", process.pid)};
+    return own(slot, process);
 }
 
 /// Unless it is another one's by now.
@@ -152,12 +172,18 @@ void OwnerSlots::disown(uint32_t slot, uint32_t tgid) {
         (void)bpf_map_delete_elem(maps_->owners(), &tgid);
 }
 
+void OwnerSlots::disown_cgroup(uint32_t slot) {
+    uint64_t id = maps_->domain(slot).cgroup_id;
+    uint32_t owner = 0;
+    if (id != 0 && bpf_map_lookup_elem(maps_->cgroup_owners(), &id, &owner) == 0 && owner == slot)
+        (void)bpf_map_delete_elem(maps_->cgroup_owners(), &id);
+}
+
 void OwnerSlots::disown_all(uint32_t slot) {
-    const cpu_usage_domain& domain = maps_->domain(slot);
-    disown(slot, domain.pid);
+    disown(slot, maps_->domain(slot).pid);
     (void)set_helpers(slot, {});
     helpers_.erase(slot);
-    if (domain.cgroup_id != 0) (void)bpf_map_delete_elem(maps_->cgroup_owners(), &domain.cgroup_id);
+    disown_cgroup(slot);
 }
 
 void OwnerSlots::end(uint32_t slot, uint64_t now_ns) {

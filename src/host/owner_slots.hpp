@@ -24,7 +24,6 @@ struct OwnedSlot {
     uint32_t slot = 0;
     Process process;
     std::string label;
-    uint64_t cgroup_id = 0;            ///< 0: none
     std::optional<uint64_t> ended_ns;  ///< absent: it is counted
 };
 
@@ -37,10 +36,12 @@ public:
 
     /// A slot that holds zeros, into which the process is counted from now on. Transient: there is no room.
     Result<uint32_t> take(const Process& process, std::string_view label);
-    /// Other processes and kernel threads of that cgroup are counted, too. False if there is no room.
-    bool set_cgroup(uint32_t slot, uint64_t cgroup_id);
-    /// These processes are counted, too, and no others beside its own. False if there is no room.
-    bool set_helpers(uint32_t slot, const std::vector<Process>& helpers);
+    /// Other processes and kernel threads of that cgroup are counted, too; 0: of none. Denied: it is another
+    /// domain's. Transient: there is no room.
+    Status set_cgroup(uint32_t slot, uint64_t cgroup_id);
+    /// These processes are counted, too, and no others beside its own. Errors as set_cgroup(), of one that is
+    /// then left out.
+    Status set_helpers(uint32_t slot, const std::vector<Process>& helpers);
     [[nodiscard]] bool full() const { return free_.empty(); }
     /// Nothing is counted there any more, once each CPU's running slice was charged again.
     void end(uint32_t slot, uint64_t now_ns);
@@ -49,7 +50,10 @@ public:
 
 private:
     Status own(uint32_t slot, const Process& process);
+    Status own_helper(uint32_t slot, const Process& process);
+    [[nodiscard]] bool is_running(uint32_t slot) const;
     void disown(uint32_t slot, uint32_t tgid);
+    void disown_cgroup(uint32_t slot);
     void disown_all(uint32_t slot);
     template <typename Key, typename Value, typename Keep>
     void sweep(int map, Keep keep);

@@ -93,12 +93,23 @@ std::string PinDirectory::name_of(const std::filesystem::path& state_dir) {
     return name.empty() ? "_" : name;
 }
 
-std::vector<std::string> PinDirectory::pins() const { return list_directory(directory_); }
+Result<std::vector<std::string>> PinDirectory::pins() const {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+         entry.increment(error))
+        names.push_back(entry->path().filename());
+    if (error) return system_error(error.value(), "list", directory_);
+    return names;
+}
 
 Status PinDirectory::clear() const {
-    for (const std::string& pin : pins())
-        if (::unlink(path(pin).c_str()) != 0) return system_error(errno, "remove", path(pin));
-    return ok();
+    Result<std::vector<std::string>> there = pins();
+    if (!there) return there.error();
+    Status all = ok();
+    for (const std::string& pin : *there)
+        if (::unlink(path(pin).c_str()) != 0 && all) all = system_error(errno, "remove", path(pin));
+    return all;
 }
 
 }  // namespace virt_power

@@ -29,8 +29,8 @@ public:
 
     [[nodiscard]] std::filesystem::path path(std::string_view pin) const { return directory_ / pin; }
     [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
-    [[nodiscard]] std::vector<std::string> pins() const;
-    /// Removes all pins: what nobody else holds ends.
+    [[nodiscard]] Result<std::vector<std::string>> pins() const;
+    /// Removes all pins that it can: what nobody else holds ends. The error is the first one.
     Status clear() const;
 
 private:

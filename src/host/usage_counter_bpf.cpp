@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "bpf/cpu_usage.h"
@@ -56,7 +58,7 @@ public:
 
 private:
     void follow_helpers(uint32_t slot, const Process& process);
-    bool take_level(uint32_t level);
+    bool take_level(uint32_t slot, uint32_t level);
     void follow_one_cgroup();
     [[nodiscard]] OwnerUsage usage_of(Owner& owner);
     void take_from_rest(std::vector<Usage>& rest, const UsageReading& reading);
@@ -69,6 +71,7 @@ private:
     uint64_t follow_again_ns_ = 0;
     OwnerId followed_ = 0;
     bool told_cgroup_ = false;
+    std::map<uint32_t, uint32_t> level_of_slot_;  ///< of its cgroup
     FlatMap<OwnerId, Owner> owners_;
     uint64_t failed_inserts_ = 0;
     std::vector<uint64_t> removed_fallback_ns_;  ///< of owners counted from /proc that are gone, by package
@@ -96,10 +99,16 @@ std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId(
 }
 
 /// Cgroups of domains may lie at different depths: <partition> moves them.
-bool BpfUsageCounter::take_level(uint32_t level) {
-    for (unsigned& known : maps_->settings().cgroup_levels) {
-        if (known == 0) store_last(known, level);
-        if (known == level) return true;
+bool BpfUsageCounter::take_level(uint32_t slot, uint32_t level) {
+    level_of_slot_[slot] = level;
+    auto& known = maps_->settings().cgroup_levels;
+    if (std::find(std::begin(known), std::end(known), level) != std::end(known)) return true;
+    for (unsigned& place : known) {
+        bool used = std::any_of(level_of_slot_.begin(), level_of_slot_.end(),
+                                [&](const auto& entry) { return entry.second == place; });
+        if (used) continue;
+        store_last(place, level);
+        return true;
     }
     return false;
 }
@@ -111,15 +120,14 @@ void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
     Result<std::vector<Process>> processes = find_domain_processes(options_.root, process.pid);
     std::string problem;
     if (!cgroup && !processes) problem = cgroup.error().message;
-    if (cgroup && !take_level(static_cast<uint32_t>(cgroup->level)))
+    if (cgroup && !take_level(slot, static_cast<uint32_t>(cgroup->level)))
         problem = fmt::format("its cgroup is at depth {}, those of others at {} other depths", cgroup->level,
                               CPU_USAGE_MAX_LEVELS);
     uint64_t id = cgroup && problem.empty() ? cgroup->id : 0;
-    if (id != maps_->domain(slot).cgroup_id && !slots_.set_cgroup(slot, id))
-        problem = "the map of cgroups is full";
+    if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
     if (processes) {
         std::erase(*processes, process);
-        if (!slots_.set_helpers(slot, *processes)) problem = "the map of processes is full";
+        if (Status set = slots_.set_helpers(slot, *processes); !set) problem = set.error().message;
     }
     if (!problem.empty() && !std::exchange(told_cgroup_, true))
         options_.warn(
@@ -171,6 +179,7 @@ std::optional<OwnerUsage> BpfUsageCounter::end(OwnerId id, uint64_t now_ns) {
     cpus_.charge_running();
     if (owner.slot) {
         slots_.end(*owner.slot, now_ns);
+        level_of_slot_.erase(*owner.slot);
         cpus_.charge_running();  // nobody writes there any more
         owner.ended = true;
         return cpus_.read_slot(*owner.slot);

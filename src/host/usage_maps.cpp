@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "clock.hpp"
@@ -19,6 +21,9 @@
 
 namespace virt_power {
 namespace {
+
+/// A megawatt for a century.
+constexpr uint64_t most_energy_uj = 4'000'000'000'000'000'000;
 
 constexpr const char* link_pin = "on_switch";
 constexpr const char* next_link_pin = "on_switch_next";
@@ -66,6 +71,12 @@ std::string settings_difference(int pinned, const UsageMapsOptions& options) {
     return {};
 }
 
+/// Whatever is pinned, it cannot be looked at just now.
+bool is_passing(int error_number) {
+    return error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM ||
+           error_number == EPERM;
+}
+
 std::string zone_key(std::string_view name, std::string_view source) {
     return fmt::format("{}\n{}", source, name);
 }
@@ -106,7 +117,12 @@ void UsageMaps::give_up_pins(const UsageMapsOptions& options, const Error& why) 
 Status UsageMaps::load(const UsageMapsOptions& options) {
     taken_over_ = false;
     if (Status opened = open_object(options); !opened) return opened;
-    if (pins_ && !pins_->pins().empty()) {
+    Result<std::vector<std::string>> pinned = std::vector<std::string>{};
+    if (pins_) pinned = pins_->pins();
+    if (!pinned) {
+        options.warn(fmt::format("{}; what is counted does not outlive this daemon", pinned.error().message));
+        pins_.reset();
+    } else if (!pinned->empty()) {
         Status reused = reuse_pins(options);
         taken_over_ = reused.has_value();
         if (!reused && reused.error().kind == ErrorKind::Transient) {
@@ -157,11 +173,13 @@ Status UsageMaps::open_object(const UsageMapsOptions& options) {
 Status UsageMaps::reuse_pins(const UsageMapsOptions& options) {
     std::string problem;
     bool passing = false;
+    if (boot_id(options.root).empty())
+        return Error{ErrorKind::Transient, 0, "the boot's id cannot be read: what is pinned is left alone"};
     auto get = [&](const char* name) {
         FileDescriptor pinned(bpf_obj_get(pins_->path(name).c_str()));
         if (pinned) return pinned;
         problem = fmt::format("{}: {}", name, error_text(errno));
-        passing = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EPERM;
+        passing = is_passing(errno);
         return pinned;
     };
     (void)get(link_pin);  // else nothing was counted meanwhile
@@ -174,8 +192,10 @@ Status UsageMaps::reuse_pins(const UsageMapsOptions& options) {
             return;
         else if (std::string_view(bpf_map__name(map)) == "settings")
             problem = settings_difference(pinned.get(), options);
-        if (problem.empty() && bpf_map__reuse_fd(map, pinned.get()) != 0)
+        if (problem.empty() && bpf_map__reuse_fd(map, pinned.get()) != 0) {
             problem = fmt::format("{}: cannot be used again: {}", bpf_map__name(map), error_text(errno));
+            passing = is_passing(errno);
+        }
     });
     if (problem.empty()) return ok();
     return Error{passing ? ErrorKind::Transient : ErrorKind::Malformed, 0,
@@ -251,11 +271,21 @@ std::string UsageMaps::damage() {
         if (kept.state > CPU_USAGE_CHANGING || kept.label_size > CPU_USAGE_LABEL_SIZE)
             return fmt::format("slot {} holds what no daemon wrote", slot);
     }
-    for (const cpu_usage_cpu& cpu : cpus_.all())
-        if (cpu.package_plus_1 > cpu_count()) return "a CPU has no such package";
+    std::map<uint32_t, int64_t> packages;
+    std::set<int64_t> ids;
+    for (const cpu_usage_cpu& cpu : cpus_.all()) {
+        if (load_once(cpu.since_ns) > monotonic_ns()) return "a CPU was counted in the future";
+        if (cpu.package_plus_1 == 0) continue;
+        auto [known, fresh] = packages.try_emplace(cpu.package_plus_1, cpu.package_id);
+        if ((fresh && !ids.insert(cpu.package_id).second) || known->second != cpu.package_id)
+            return "packages of CPUs contradict each other";
+    }
+    if (!packages.empty() && packages.rbegin()->first != packages.size()) return "a CPU has no such package";
     for (const cpu_usage_zone& zone : zones_.all())
         if (zone.name[sizeof(zone.name) - 1] != '\0' || zone.source[sizeof(zone.source) - 1] != '\0')
             return "a zone has no name";
+        else if (zone.energy_uj > most_energy_uj)
+            return "a zone has more energy than can be";
     return {};
 }
 

@@ -124,6 +124,8 @@ void write_interval(std::string& out, const Interval& interval, const std::vecto
     if (interval.basis) {
         object.text("basis", name_of(*interval.basis));
         object.raw("weighed", interval.weighed ? "true" : "false");
+        if (interval.weights_measured)
+            object.text("weights", *interval.weights_measured ? "measured" : "default");
     }
     object.text("model", name_of(interval.model));
     if (has_energy(interval)) {

@@ -108,6 +108,9 @@ std::vector<std::string> labels_of(const Interval& interval, bool mark_idle) {
         labels.emplace_back("energy is simulated, not measured");
     if (any([](const std::string& source) { return source == "test"; }))
         labels.emplace_back("energy is made up by libvirt's test driver, not measured");
+    if (has_energy(interval) && interval.weights_measured == false)
+        labels.emplace_back(
+            "shared cores weigh by default: it was not measured here (virt-power calibrate --load)");
     if (mark_idle && has_energy(interval) && interval.idle_included)
         labels.emplace_back("W+IDLE: idle power is inside its watts");
     return labels;

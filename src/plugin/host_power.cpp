@@ -72,6 +72,7 @@ BpfCounting make_counter(const Config& config, bool privileged, const std::files
     std::string reason = "host-power.conf says so";
     bool by_bpf = config.counter != CounterChoice::Proc;
     if (by_bpf && !privileged) reason = "a session daemon loads no BPF";
+    bool passing = false;
     if (privileged) {
         BpfOptions options;
         options.bpf_fs = config.bpf_fs;
@@ -83,9 +84,12 @@ BpfCounting make_counter(const Config& config, bool privileged, const std::files
             Result<BpfCounting> counter = make_bpf_usage_counter(topology, options);
             if (counter) return std::move(*counter);
             reason = counter.error().message;
+            passing = counter.error().kind == ErrorKind::Transient;
         }
-        // Nobody would ever read it.
-        if (Status removed = remove_kept_counting(options); !removed)
+        // Nobody would ever read it, unless it can be had the next time.
+        if (passing)
+            options.warn("what a daemon before this one counted is left for the next one");
+        else if (Status removed = remove_kept_counting(options); !removed)
             options.warn(fmt::format("a daemon before this one left its BPF program at work: {}",
                                      removed.error().message));
     }
@@ -181,8 +185,12 @@ int domain_started(HostPower* power, const unsigned char* uuid, const char* name
         Status started = process ? power->engine->usage().domain_started(to_uuid(uuid), name, *process)
                                  : Status(process.error());
         if (started) return 0;
-        power->log(LogLevel::Warning, fmt::format("domain {} (process {}) is not counted: {}", name, pid,
-                                                  started.error().message));
+        bool ended = started.error().kind == ErrorKind::Gone;
+        power->log(ended ? LogLevel::Info : LogLevel::Warning,
+                   fmt::format("domain {} (process {}) {}: {}", name, pid,
+                               ended ? "has ended, and what was counted of it is with the departed ones"
+                                     : "is not counted",
+                               started.error().message));
         return -1;
     });
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
@@ -205,6 +206,15 @@ TEST_F(Pins, what_no_daemon_leaves_begins_anew) {
         std::memset(zones[0].name, 'x', sizeof(zones[0].name));
     });
     expect_anew("no such package", [&] { pinned<cpu_usage_cpu>("cpus", 1)[0].package_plus_1 = 1'000'000; });
+    expect_anew("in the future", [&] { pinned<cpu_usage_cpu>("cpus", 1)[0].since_ns = UINT64_MAX / 2; });
+    expect_anew("contradict each other", [&] {
+        auto cpus = pinned<cpu_usage_cpu>("cpus", 2);
+        cpus[1].package_plus_1 = cpus[0].package_plus_1;
+        cpus[1].package_id = cpus[0].package_id + 1;
+    });
+    counting_.zones->keep("package-0", "powercap", {5, 6, 7, 8, true});
+    expect_anew("more energy than can be",
+                [&] { pinned<cpu_usage_zone>("zones", CPU_USAGE_MAX_ZONES)[0].energy_uj = UINT64_MAX; });
     // Without the program nothing was counted meanwhile.
     expect_anew("on_switch", [&] { std::filesystem::remove(pins() / "on_switch"); });
 }
@@ -317,6 +327,28 @@ TEST_F(Pins, a_directory_of_another_user_and_a_link_are_not_used) {
     EXPECT_FALSE(taken_);
     EXPECT_THAT(messages_, ElementsAre(HasSubstr("what is counted does not outlive this daemon")));
     EXPECT_TRUE(counting_.counter->read());
+}
+
+TEST_F(Pins, without_descriptors_what_is_pinned_is_left_for_the_next_daemon) {
+    uint64_t epoch = counting_.counter->origin()->epoch;
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = ::dup(0);
+    ::close(next);
+    for (rlim_t more = 1; more < 24; more++) {
+        counting_ = {};
+        rlimit few{static_cast<rlim_t>(next) + more, before.rlim_max};
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        BpfOptions options;
+        options.cycles = PerfEvent{PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true};
+        options.bpf_fs = bpf_fs_;
+        options.state_dir = "/run/a.daemon/qemu";
+        (void)make_bpf_usage_counter(topology_, options);
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+        open();
+        ASSERT_TRUE(taken_) << more << " descriptors";
+        ASSERT_EQ(counting_.counter->origin()->epoch, epoch) << more << " descriptors";
+    }
 }
 
 TEST_F(Pins, where_no_bpf_file_system_is_nothing_is_kept) {

@@ -317,6 +317,36 @@ TEST_F(BpfUsage, helpers_are_found_at_different_depths_and_where_a_domain_was_mo
     for (OwnerId id = 1; id <= 2; id++) (void)counter_->end(id, 0);
 }
 
+TEST_F(BpfUsage, a_domain_in_the_cgroup_of_another_takes_nothing_from_it) {
+    Cgroups cgroups;
+    std::string stem = fmt::format("vp-{}", ::getpid());
+    auto first = cgroups.make(fmt::format("{}/qemu-1-a.libvirt-qemu", stem));
+    auto second = cgroups.make(fmt::format("{}/qemu-2-b.libvirt-qemu", stem));
+    if (second.empty()) GTEST_SKIP() << "no cgroup can be made";
+    Spinner a, b, helper;
+    for (pid_t pid : {a.pid(), b.pid()}) ::kill(pid, SIGSTOP);
+    Cgroups::move(first, a.pid());
+    Cgroups::move(second, b.pid());
+    Cgroups::move(second, helper.pid());
+    ASSERT_TRUE(counter_->add(1, a.process(), ""));
+    ASSERT_TRUE(counter_->add(2, b.process(), ""));
+    auto expect_helper_is_the_second_ones = [&](const char* when) {
+        for (int n = 0; n < 3; n++) {  // one is looked at in each second
+            sleep_ms(1'050);
+            (void)read();
+        }
+        Usage before[] = {owner(1), owner(2)};
+        sleep_ms(300);
+        EXPECT_LT(owner(1).time_ns - before[0].time_ns, 5 * ms) << when;
+        EXPECT_GT(owner(2).time_ns - before[1].time_ns, 20 * ms) << when;
+    };
+    Cgroups::move(second, a.pid());
+    expect_helper_is_the_second_ones("while it is there");
+    Cgroups::move(first, a.pid());
+    expect_helper_is_the_second_ones("after it left");
+    for (OwnerId id = 1; id <= 2; id++) (void)counter_->end(id, 0);
+}
+
 /// Played: cgroup.procs of version 1 is a file of the test's.
 TEST_F(BpfUsage, with_cgroups_of_version_1_its_processes_are_the_domains) {
     FakeRoot root;
@@ -362,7 +392,17 @@ TEST_F(BpfUsage, with_cgroups_of_version_1_its_processes_are_the_domains) {
     sleep_ms(1'050);
     (void)counter.read();
     EXPECT_GT(grown_ns(), 20 * ms);
+    // The process of another domain is that domain's, wherever it was moved to.
+    root.file(fmt::format("proc/{}/cgroup", other.pid()), "2:cpu,cpuacct:/machine/qemu-2-b.libvirt-qemu\n");
+    ASSERT_TRUE(counter.add(2, other.process(), ""));
+    sleep_ms(1'050);
+    (void)counter.read();
+    sleep_ms(1'050);
+    EXPECT_LT(grown_ns(), 5 * ms);
+    ASSERT_EQ(messages.size(), 1U);
+    EXPECT_NE(messages[0].find("is another domain's"), std::string::npos) << messages[0];
     ASSERT_TRUE(counter.end(1, 0));
+    ASSERT_TRUE(counter.end(2, 0));
 }
 
 }  // namespace

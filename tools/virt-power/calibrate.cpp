@@ -204,6 +204,12 @@ int Calibrator::finish() {
     CalibrationReport report{first_.uri, std::move(*measured), {}, {}};
     Calibration& calibration = report.calibration;
     calibration.date = date_now();
+    if (calibration.busy_percent > CalibrateOptions{}.max_busy_percent)
+        tell(
+            fmt::format("CPUs were busy {:.1f} % of the time: what was drawn for that is inside this static "
+                        "power, and domains "
+                        "will be charged that much too little",
+                        calibration.busy_percent));
     if (is_this_machine(first_)) calibration.machine_id = read_machine_id("/");
     if (!plan_.cores.empty()) {
         Result<Weights> weights = fit_shared_weight(windows_, first_.host);
