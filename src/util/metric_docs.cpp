@@ -8,7 +8,9 @@ const std::vector<MetricDoc>& metric_docs() {
         {"energy.status", "string", "-", "gauge", "every", "daemon",
          "ok, denied, no-plugin, no-source or error. The only name that the patched daemon itself knows."},
         {"energy.host.epoch", "ullong", "-", "constant", "first", "plugin",
-         "Changes whenever the host's counters restart. Only counters of one epoch may be subtracted."},
+         "Changes whenever the host's counters restart, which a restart of the daemon alone need not make "
+         "them "
+         "do. Only counters of one epoch may be subtracted."},
         {"energy.host.time", "ullong", "ns", "counter", "first", "CLOCK_BOOTTIME",
          "When zones, host and domains were read. Equal in two records: the same reading, handed out again."},
         {"energy.host.usage", "string", "-", "constant", "first", "plugin",
@@ -108,7 +110,7 @@ const std::vector<MetricDoc>& metric_docs() {
         {"energy.usage", "string", "-", "constant", "every", "plugin",
          "As energy.host.usage, only where this domain is counted in another way than the host."},
         {"energy.package.N.time", "ullong", "ns", "counter", "every", "BPF or CPU clocks",
-         "CPU time of the domain's threads in package N, since the later of its start and the daemon's."},
+         "CPU time of the domain's threads in package N, since the later of its start and the epoch's."},
         {"energy.package.N.cycles", "ullong", "cycles", "counter", "every", "perf cpu-cycles",
          "Cycles of the domain's threads in package N. Absent without a cycle counter."},
         {"energy.package.N.weight", "ullong", "weight", "counter", "every", "plugin",

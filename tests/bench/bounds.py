@@ -51,7 +51,9 @@ def program_in_daemon(found):
 
 def slowdown(workload):
     def cases(found):
-        return {kind["name"]: kind["slower_percent"]["high"] for kind in found["slowdown"][workload]["kinds"]
+        part = found["slowdown"][workload]
+        emulated = "emulated, " if part.get("emulated") else ""
+        return {emulated + kind["name"]: kind["slower_percent"]["high"] for kind in part["kinds"]
                 if kind["switches_per_s"] >= SWITCHES_PER_S}
     return cases
 

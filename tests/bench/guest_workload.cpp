@@ -17,6 +17,9 @@ constexpr uint64_t wake_period_ns = 2 * ns_per_s / switches_per_s;  // there and
 
 constexpr uint64_t boot_ns = 60 * ns_per_s;
 
+/// The kernel lets what starves have the CPU for as long as a block, whatever the guest's priority.
+constexpr int attempts = 10;
+
 void sleep_until(uint64_t at_ns) {
     timespec at{static_cast<time_t>(at_ns / ns_per_s), static_cast<long>(at_ns % ns_per_s)};
     ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
@@ -102,13 +105,15 @@ Done Guest::done_so_far() const {
 }
 
 Done Guest::run(uint64_t time_ns) {
-    sleep_until(clock_ns(CLOCK_MONOTONIC) + 2'000'000);  // the caches are the guest's again
-    Done before = done_so_far();
-    sleep_until(clock_ns(CLOCK_MONOTONIC) + time_ns);
-    Done after = done_so_far();
-    auto work = static_cast<uint32_t>(after.work - before.work);  // the counter may have begun anew
-    if (work == 0) fail("the guest stands still");
-    return {after.cpu_ns - before.cpu_ns, work, after.switches - before.switches};
+    for (int attempt = 0; attempt < attempts; attempt++) {
+        sleep_until(clock_ns(CLOCK_MONOTONIC) + 2'000'000);  // the caches are the guest's again
+        Done before = done_so_far();
+        sleep_until(clock_ns(CLOCK_MONOTONIC) + time_ns);
+        Done after = done_so_far();
+        auto work = static_cast<uint32_t>(after.work - before.work);  // the counter may have begun anew
+        if (work != 0) return {after.cpu_ns - before.cpu_ns, work, after.switches - before.switches};
+    }
+    fail("the guest stands still");
 }
 
 }  // namespace virt_power::bench

@@ -9,7 +9,7 @@ import time
 
 import libvirt
 import live
-from common import Client, KnownEnergy, check, check_intervals, start_time
+from common import SLACK_NS, Client, KnownEnergy, check, check_intervals, start_time, wall_ns
 from lab import meters
 from lab.fleet import Fleet
 from lab.guest import HALT, SPIN_ONE
@@ -117,6 +117,13 @@ def orphans_that_stay(context, daemon):
     return found
 
 
+def check_no_energy_is_missing(intervals, energy_uj, known):
+    """Zones and use are pinned, so they go on across each kill: all intervals together hold what the counter grew by, but for
+    what it grew between the last reading and its answer, for which a second is allowed."""
+    start_ns, end_ns = wall_ns(intervals[0]["start"]), wall_ns(intervals[-1]["end"])
+    check.assertGreaterEqual(energy_uj, known.grown_uj(start_ns, end_ns - SLACK_NS), "energy around the kills")
+
+
 def run(context):
     kills = context.scaled(100)
     chance = random.Random(SEED)
@@ -145,6 +152,8 @@ def run(context):
             client.check_holds(held)
             client.finish()
         count, energy_uj, grown_uj = check_intervals(client.lines, known)
+        if known.daemon.bpf_fs:
+            check_no_energy_is_missing(client.lines, energy_uj, known)
         left = orphans_that_stay(context, known.daemon)
     away_s.sort()
     return {"kills": kills, "guests_started": starter.started, "starts_that_failed": starter.failed,

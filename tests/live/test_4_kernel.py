@@ -46,6 +46,33 @@ class Lacking(LiveTest):
         self.start(binds=[(self.empty(), "/sys/kernel/btf")])
         self.check("proc", "this kernel has no BTF")
 
+    # As in a container, or in a systemd unit that may not do everything: root, but without what BPF takes.
+    WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon", "--inh-caps=-bpf,-sys_admin,-perfmon", "--"]
+
+    def check_one_line_says_that_it_may_not(self):
+        """And none of pins, which would tell of counters that there are not."""
+        self.check("proc", "CPU use is counted from /proc")
+        self.assertRegex(self.log_lines("CPU use is counted from /proc")[0], "not permitted")
+        self.assertEqual([], self.log_lines("outlive"), self.daemon.logs())
+
+    def test_without_the_right_to_load_bpf_cpu_use_is_counted_from_proc(self):
+        self.start(wrapper=self.WITHOUT_RIGHTS)
+        if not self.daemon.bpf_fs:
+            self.skipTest("this machine mounts no BPF file system")
+        self.check_one_line_says_that_it_may_not()
+
+    def test_without_a_right_that_the_daemon_before_had_cpu_use_is_counted_from_proc_and_anew(self):
+        self.start()
+        guest = self.own_guest("stays", SPIN_ONE)
+        before = Sample(self.daemon)
+        self.daemon.stop()
+        self.daemon.wrapper = self.WITHOUT_RIGHTS
+        self.daemon.start()
+        self.check_one_line_says_that_it_may_not()
+        after = Sample(self.daemon)
+        self.assertNotEqual(before.first["energy.host.epoch"], after.first["energy.host.epoch"])
+        self.assertEqual(before.by_uuid[guest.uuid]["energy.instance"], after.by_uuid[guest.uuid]["energy.instance"])
+
     def test_in_a_pid_namespace_of_its_own_cpu_use_is_counted_from_proc(self):
         # Its first process is a shell, which takes up orphans as a container's does.
         self.start(wrapper=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL",

@@ -20,8 +20,9 @@ from lab import report  # noqa: E402
 from lab.daemon import Lab  # noqa: E402
 from lab.signals import Signalled, catch_signals  # noqa: E402
 
-OF_THE_DAEMON = "test_5_chain."
-QUICK = ("test_1_zones.", "test_2_usage.Usage.", "test_4_unprivileged.", OF_THE_DAEMON,
+OF_THE_DAEMON = ("test_5_chain.", "test_5_load.")
+NO_WAY_BACK = "test_9_lockdown."
+QUICK = ("test_1_zones.", "test_2_usage.Usage.", "test_4_unprivileged.", "test_5_chain.",
          *(f"test_6_knobs.{name}" for name in ("Absent.", "GetCpus.test_f", "GetZones.test_a", "Locked.", "Logged.",
                                                "SetFrequency.test_a_limit", "SetGovernor.test_of_", "SetLimit.test_power")),
          *(f"test_6_knobs_kept.{name}.test_what_stood" for name in ("RestoreCpus", "RestoreLimits")))
@@ -33,7 +34,7 @@ def main():
     parser.add_argument("--build", required=True, help="this project's build directory")
     parser.add_argument("--prefix", default="", help="of a patched libvirt; without it, those tests alone that need no daemon")
     parser.add_argument("--only", default="", metavar="TEXT", help="tests with this in their name")
-    parser.add_argument("--quick", action="store_true", help="without faults and CPUs that go and come")
+    parser.add_argument("--quick", action="store_true", help="without faults, CPUs that go and come, and load")
     parser.add_argument("--verbose", action="store_true", help="how long each took")
     arguments = parser.parse_args()
     if "POWER_HOST_CONFIG" not in os.environ:
@@ -43,6 +44,7 @@ def main():
 
     def wanted(name):
         return (arguments.only in name and (arguments.prefix or not name.startswith(OF_THE_DAEMON)) and
+                (arguments.only.startswith("lockdown") or not name.startswith(NO_WAY_BACK)) and
                 (not arguments.quick or name.startswith(QUICK)))
 
     @contextlib.contextmanager

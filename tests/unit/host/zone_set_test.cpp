@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <map>
 #include <thread>
 
 #include "fake_root.hpp"
@@ -43,6 +44,23 @@ public:
     std::shared_future<void> hang;
 };
 
+class FakeMemory : public ZoneMemory {
+public:
+    [[nodiscard]] std::optional<EnergyCounter::State> find(std::string_view name,
+                                                           std::string_view source) override {
+        auto found = kept.find(key(name, source));
+        return found == kept.end() ? std::nullopt : std::optional(found->second);
+    }
+    void keep(std::string_view name, std::string_view source, const EnergyCounter::State& state) override {
+        kept[key(name, source)] = state;
+    }
+    static std::pair<std::string, std::string> key(std::string_view name, std::string_view source) {
+        return {std::string(name), std::string(source)};
+    }
+
+    std::map<std::pair<std::string, std::string>, EnergyCounter::State> kept;
+};
+
 class Zones : public testing::Test {
 protected:
     std::shared_ptr<FakeSensor> add(const std::string& name, const std::string& type, int64_t package = 0,
@@ -53,8 +71,9 @@ protected:
     void make() {
         root_.cpus("0-1", {0, 1});
         ASSERT_TRUE(topology_.refresh());
-        zones_ = std::make_unique<ZoneSet>(Sensors(sensors_.begin(), sensors_.end()), "",
-                                           [this](std::string_view w) { warnings_.emplace_back(w); });
+        zones_ = std::make_unique<ZoneSet>(
+            Sensors(sensors_.begin(), sensors_.end()), "",
+            [this](std::string_view w) { warnings_.emplace_back(w); }, memory_);
     }
     bool read() {
         return zones_->read([this] { return now_ns_ += 1'000'000'000; });
@@ -71,8 +90,34 @@ protected:
     CpuTopology topology_{root_.path()};
     std::vector<std::shared_ptr<FakeSensor>> sensors_;
     std::unique_ptr<ZoneSet> zones_;
+    std::shared_ptr<FakeMemory> memory_;
     std::vector<std::string> warnings_;
     uint64_t now_ns_ = 0;
+};
+
+/// A daemon with its zones, and the one after it.
+class ZonesAfterRestart : public Zones {
+protected:
+    static constexpr uint64_t range_uj = 100 * default_max_power_uw;
+    static constexpr uint64_t wrap_ns = 100'000'000'000;
+
+    ZonesAfterRestart() { memory_ = std::make_shared<FakeMemory>(); }
+
+    /// The counter moved by 10 before the daemon ended.
+    std::shared_ptr<FakeSensor> counted_before(uint64_t raw_uj = 1000) {
+        auto sensor = add("package-0", "package");
+        sensor->raw_uj = raw_uj;
+        sensor->info_.range_uj = range_uj;
+        make();
+        read();
+        read();
+        return sensor;
+    }
+    /// So long after the last reading, read() comes a second later.
+    void restart(uint64_t away_ns) {
+        make();
+        now_ns_ += away_ns;
+    }
 };
 
 TEST_F(Zones, count_only_once_they_moved) {
@@ -205,6 +250,90 @@ TEST_F(Zones, know_the_shortest_wrap) {
     add("package-1", "package", 1)->info_.range_uj = 4 * default_max_power_uw;
     make();
     EXPECT_EQ(zones_->shortest_wrap_ns(), 4'000'000'000U);
+}
+
+TEST_F(ZonesAfterRestart, go_on_from_what_was_kept_and_count_at_once) {
+    auto sensor = counted_before();
+    EXPECT_EQ(zone(0).energy_uj, 10U);
+    sensor->raw_uj += 5000;  // meanwhile
+    restart(20'000'000'000);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 10U + 5000U + 10U);
+    EXPECT_EQ(zone(0).gaps, 0U);
+    EXPECT_THAT(counted(), ElementsAre("package-0"));
+    EXPECT_THAT(warnings_, IsEmpty());
+}
+
+TEST_F(ZonesAfterRestart, go_on_over_several) {
+    counted_before();
+    for (int n = 0; n < 3; n++) {
+        restart(0);
+        read();
+    }
+    EXPECT_EQ(zone(0).energy_uj, 40U);
+    EXPECT_EQ(zone(0).gaps, 0U);
+}
+
+TEST_F(ZonesAfterRestart, infer_one_wrap) {
+    auto sensor = counted_before(range_uj - 120);
+    EXPECT_EQ(sensor->raw_uj, range_uj - 100);
+    sensor->raw_uj = 3;
+    restart(wrap_ns - 2'000'000'000);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 10U + 100U + 13U);
+    EXPECT_EQ(zone(0).gaps, 0U);
+    EXPECT_THAT(warnings_, IsEmpty());
+}
+
+TEST_F(ZonesAfterRestart, that_came_too_late_for_a_wrap_have_a_gap_and_the_log_says_so) {
+    auto sensor = counted_before();
+    sensor->raw_uj += 5000;
+    restart(wrap_ns);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 10U);
+    EXPECT_EQ(zone(0).gaps, 1U);
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("zone package-0: its counter went back, was away")));
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 20U);
+    EXPECT_EQ(zone(0).gaps, 1U);
+    EXPECT_EQ(warnings_.size(), 1U);
+}
+
+TEST_F(ZonesAfterRestart, of_a_counter_that_ends_with_the_daemon_have_a_gap) {
+    auto sensor = counted_before();
+    sensor->info_.outlives_us = false;
+    sensor->raw_uj = 2000;  // more than before: nothing but what it says of itself tells that it began anew
+    restart(0);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 10U);
+    EXPECT_EQ(zone(0).gaps, 1U);
+    EXPECT_THAT(counted(), ElementsAre("package-0"));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("zone package-0")));
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 20U);
+    EXPECT_EQ(zone(0).gaps, 1U);
+}
+
+TEST_F(ZonesAfterRestart, that_could_not_be_read_at_the_end_have_a_gap) {
+    auto sensor = counted_before();
+    sensor->fails = true;
+    read();
+    sensor->fails = false;
+    warnings_.clear();
+    restart(0);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 10U);
+    EXPECT_EQ(zone(0).gaps, 1U);
+}
+
+TEST_F(ZonesAfterRestart, that_are_of_another_source_begin_anew) {
+    auto sensor = counted_before();
+    sensor->info_.source = "perf";
+    restart(0);
+    read();
+    EXPECT_EQ(zone(0).energy_uj, 0U);
+    EXPECT_EQ(zone(0).gaps, 0U);
+    EXPECT_THAT(counted(), IsEmpty());
 }
 
 }  // namespace

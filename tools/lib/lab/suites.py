@@ -401,6 +401,7 @@ def check_power_host(context):
     for config in (line.split()[0] for line in listed.splitlines()):
         if config != first:
             host.boot(config, selftest, live)
+    host.boot(first, [*live, "--only", "lockdown"])
     for version in build.VERSIONS:
         if version != build.LIBVIRT:
             host.boot(first, [*live, "--prefix", context.prefix(version), "--only", "chain"])
