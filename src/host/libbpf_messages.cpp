@@ -32,8 +32,10 @@ LibbpfMessages::LibbpfMessages() : before_(libbpf_set_print(keep_message)) { las
 LibbpfMessages::~LibbpfMessages() { libbpf_set_print(before_); }
 
 Error libbpf_error(int error_number, std::string_view operation) {
-    ErrorKind kind =
-        error_number == EPERM || error_number == EACCES ? ErrorKind::Denied : ErrorKind::Unsupported;
+    ErrorKind kind = ErrorKind::Unsupported;
+    if (error_number == EPERM || error_number == EACCES) kind = ErrorKind::Denied;
+    if (error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM)
+        kind = ErrorKind::Transient;
     std::string detail = last_message.empty() ? "" : fmt::format(" ({})", last_message);
     return {kind, error_number,
             fmt::format("cannot {} the BPF program: {}{}", operation, strerrordesc_np(error_number), detail)};

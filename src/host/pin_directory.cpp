@@ -64,9 +64,13 @@ Result<PinDirectory> PinDirectory::open(const std::filesystem::path& file_system
     return PinDirectory(std::move(directory), std::move(*lock));
 }
 
+bool PinDirectory::exists(const std::filesystem::path& file_system, const std::string& name) {
+    return !file_system.empty() && ::access((file_system / "virt-power" / name).c_str(), F_OK) == 0;
+}
+
 Status PinDirectory::remove(const std::filesystem::path& file_system, const std::string& name) {
+    if (!exists(file_system, name)) return ok();
     std::filesystem::path directory = file_system / "virt-power" / name;
-    if (file_system.empty() || ::access(directory.c_str(), F_OK) != 0) return ok();
     Result<PinDirectory> held = open(file_system, name);
     if (!held) return held.error();
     if (Status cleared = held->clear(); !cleared) return cleared;

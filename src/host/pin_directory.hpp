@@ -21,6 +21,7 @@ public:
     /// Transient: another process holds it.
     static Result<PinDirectory> open(const std::filesystem::path& file_system, const std::string& name);
 
+    [[nodiscard]] static bool exists(const std::filesystem::path& file_system, const std::string& name);
     /// Removes that directory with its pins, if it is there. Transient: another process holds it.
     static Status remove(const std::filesystem::path& file_system, const std::string& name);
 

@@ -268,6 +268,10 @@ bool kvm_mediates_pmu(const std::filesystem::path& root) {
     return false;
 }
 
+bool has_kept_counting(const BpfOptions& options) {
+    return PinDirectory::exists(options.bpf_fs, PinDirectory::name_of(options.state_dir));
+}
+
 Status remove_kept_counting(const BpfOptions& options) {
     return PinDirectory::remove(options.bpf_fs, PinDirectory::name_of(options.state_dir));
 }

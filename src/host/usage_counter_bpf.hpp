@@ -33,11 +33,14 @@ struct BpfCounting {
     std::shared_ptr<ZoneMemory> zones;  ///< kept with it
 };
 
-/// Unsupported: no BTF, lockdown, an old kernel; Denied: not root, or in a PID
-/// namespace, where pids are not the kernel's. The topology must outlive it;
+/// Unsupported: no BTF, an old kernel; Denied: not root, or in a PID namespace, where
+/// pids are not the kernel's; Transient: no descriptors or memory. The topology must outlive it;
 /// whoever owns both refreshes it.
 /// What was counted before is taken over: the topology then knows its packages, too.
 Result<BpfCounting> make_bpf_usage_counter(CpuTopology& topology, BpfOptions options);
+
+/// Whether a daemon before this one left something there.
+[[nodiscard]] bool has_kept_counting(const BpfOptions& options);
 
 /// Ends what a daemon before this one left counting. Transient: another one holds it.
 [[nodiscard]] Status remove_kept_counting(const BpfOptions& options);

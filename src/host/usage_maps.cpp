@@ -83,8 +83,12 @@ std::string zone_key(std::string_view name, std::string_view source) {
 
 }  // namespace
 
-Result<std::shared_ptr<UsageMaps>> UsageMaps::open(const UsageMapsOptions& options) {
+Result<std::shared_ptr<UsageMaps>> UsageMaps::open(const UsageMapsOptions& given) {
     LibbpfMessages messages;
+    // Where nothing can be counted it does not matter what cannot be pinned.
+    std::vector<std::string> warnings;
+    UsageMapsOptions options = given;
+    options.warn = [&warnings](std::string_view message) { warnings.emplace_back(message); };
     auto maps = std::make_shared<UsageMaps>();
     if (!options.bpf_fs.empty()) {
         Result<PinDirectory> pins =
@@ -104,6 +108,7 @@ Result<std::shared_ptr<UsageMaps>> UsageMaps::open(const UsageMapsOptions& optio
             if (Status again = maps->load(options); !again) return again.error();
         }
     if (Status attached = maps->attach(options); !attached) return attached.error();
+    for (const std::string& warning : warnings) given.warn(warning);
     return maps;
 }
 
@@ -117,12 +122,12 @@ void UsageMaps::give_up_pins(const UsageMapsOptions& options, const Error& why) 
 Status UsageMaps::load(const UsageMapsOptions& options) {
     taken_over_ = false;
     if (Status opened = open_object(options); !opened) return opened;
-    Result<std::vector<std::string>> pinned = std::vector<std::string>{};
-    if (pins_) pinned = pins_->pins();
-    if (!pinned) {
-        options.warn(fmt::format("{}; what is counted does not outlive this daemon", pinned.error().message));
+    Result<std::vector<std::string>> there = std::vector<std::string>{};
+    if (pins_) there = pins_->pins();
+    if (!there) {
+        options.warn(fmt::format("{}; what is counted does not outlive this daemon", there.error().message));
         pins_.reset();
-    } else if (!pinned->empty()) {
+    } else if (!there->empty()) {
         Status reused = reuse_pins(options);
         taken_over_ = reused.has_value();
         if (!reused && reused.error().kind == ErrorKind::Transient) {
@@ -274,7 +279,6 @@ std::string UsageMaps::damage() {
     std::map<uint32_t, int64_t> packages;
     std::set<int64_t> ids;
     for (const cpu_usage_cpu& cpu : cpus_.all()) {
-        if (load_once(cpu.since_ns) > monotonic_ns()) return "a CPU was counted in the future";
         if (cpu.package_plus_1 == 0) continue;
         auto [known, fresh] = packages.try_emplace(cpu.package_plus_1, cpu.package_id);
         if ((fresh && !ids.insert(cpu.package_id).second) || known->second != cpu.package_id)

@@ -39,7 +39,7 @@ class UsageMaps : public ZoneMemory {
 public:
     /// Loads the program and attaches it. Goes on with the maps that are pinned, if they are of this boot and
     /// layout; begins anew if not, and says so.
-    static Result<std::shared_ptr<UsageMaps>> open(const UsageMapsOptions& options);
+    static Result<std::shared_ptr<UsageMaps>> open(const UsageMapsOptions& given);
 
     /// What is counted began with a daemon before this one.
     [[nodiscard]] bool taken_over() const { return taken_over_; }

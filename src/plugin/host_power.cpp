@@ -66,13 +66,19 @@ T guarded(HostPower* power, T failed, Function function) noexcept {
     return failed;
 }
 
+/// Nobody would ever read it.
+void end_kept_counting(const BpfOptions& options) {
+    if (Status removed = remove_kept_counting(options); !removed)
+        options.warn(fmt::format("a daemon before this one left its BPF program at work: {}",
+                                 removed.error().message));
+}
+
 /// The counter that was asked for; the fallback where that cannot be had, with no memory for zones.
 BpfCounting make_counter(const Config& config, bool privileged, const std::filesystem::path& state_dir,
                          CpuTopology& topology, const Log& log) {
     std::string reason = "host-power.conf says so";
     bool by_bpf = config.counter != CounterChoice::Proc;
     if (by_bpf && !privileged) reason = "a session daemon loads no BPF";
-    bool passing = false;
     if (privileged) {
         BpfOptions options;
         options.bpf_fs = config.bpf_fs;
@@ -80,18 +86,17 @@ BpfCounting make_counter(const Config& config, bool privileged, const std::files
         options.pin = config.pin;
         options.warn = [log](std::string_view message) { log(LogLevel::Warning, message); };
         options.inform = [log](std::string_view message) { log(LogLevel::Info, message); };
+        bool for_ever = true;
         if (by_bpf) {
             Result<BpfCounting> counter = make_bpf_usage_counter(topology, options);
             if (counter) return std::move(*counter);
             reason = counter.error().message;
-            passing = counter.error().kind == ErrorKind::Transient;
+            for_ever = counter.error().kind == ErrorKind::Denied;
         }
-        // Nobody would ever read it, unless it can be had the next time.
-        if (passing)
-            options.warn("what a daemon before this one counted is left for the next one");
-        else if (Status removed = remove_kept_counting(options); !removed)
-            options.warn(fmt::format("a daemon before this one left its BPF program at work: {}",
-                                     removed.error().message));
+        if (for_ever)
+            end_kept_counting(options);
+        else if (has_kept_counting(options))
+            reason += "; what a daemon before this one counts is left for the next one";
     }
     bool wished = config.counter == CounterChoice::Proc || !privileged;
     log(wished ? LogLevel::Info : LogLevel::Warning,

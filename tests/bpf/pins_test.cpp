@@ -205,8 +205,11 @@ TEST_F(Pins, what_no_daemon_leaves_begins_anew) {
         auto zones = pinned<cpu_usage_zone>("zones", CPU_USAGE_MAX_ZONES);
         std::memset(zones[0].name, 'x', sizeof(zones[0].name));
     });
-    expect_anew("no such package", [&] { pinned<cpu_usage_cpu>("cpus", 1)[0].package_plus_1 = 1'000'000; });
-    expect_anew("in the future", [&] { pinned<cpu_usage_cpu>("cpus", 1)[0].since_ns = UINT64_MAX / 2; });
+    expect_anew("no such package", [&] {
+        auto cpus = pinned<cpu_usage_cpu>("cpus", 2);
+        cpus[0].package_plus_1 = cpus[1].package_plus_1 = 1'000'000;
+        cpus[1].package_id = cpus[0].package_id;
+    });
     expect_anew("contradict each other", [&] {
         auto cpus = pinned<cpu_usage_cpu>("cpus", 2);
         cpus[1].package_plus_1 = cpus[0].package_plus_1;

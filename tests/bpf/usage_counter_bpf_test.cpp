@@ -394,6 +394,7 @@ TEST_F(BpfUsage, with_cgroups_of_version_1_its_processes_are_the_domains) {
     EXPECT_GT(grown_ns(), 20 * ms);
     // The process of another domain is that domain's, wherever it was moved to.
     root.file(fmt::format("proc/{}/cgroup", other.pid()), "2:cpu,cpuacct:/machine/qemu-2-b.libvirt-qemu\n");
+    root.file("sys/fs/cgroup/cpu/machine/qemu-2-b.libvirt-qemu/cgroup.procs", "");
     ASSERT_TRUE(counter.add(2, other.process(), ""));
     sleep_ms(1'050);
     (void)counter.read();

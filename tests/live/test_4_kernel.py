@@ -61,6 +61,10 @@ class Lacking(LiveTest):
             self.skipTest("this machine mounts no BPF file system")
         self.check_one_line_says_that_it_may_not()
 
+    def test_without_that_right_and_without_a_bpf_file_system_one_line_says_so_too(self):
+        self.start(wrapper=self.WITHOUT_RIGHTS, binds=[(self.empty(), "/sys/fs/bpf")])
+        self.check_one_line_says_that_it_may_not()
+
     def test_without_a_right_that_the_daemon_before_had_cpu_use_is_counted_from_proc_and_anew(self):
         self.start()
         guest = self.own_guest("stays", SPIN_ONE)

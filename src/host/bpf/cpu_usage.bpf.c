@@ -285,7 +285,7 @@ static __always_inline void charge(struct task_struct* task, bool busy_from_now)
     set = bpf_map_lookup_elem(&settings, &zero);
     if (!cpu || !set) return;
     now = bpf_ktime_get_ns();
-    elapsed = cpu->since_ns ? now - cpu->since_ns : 0;
+    elapsed = cpu->since_ns && now > cpu->since_ns ? now - cpu->since_ns : 0;
     shared_ns = take_shared_ns(cpu, now, elapsed);
     if (count_cycles) cycles = take_cycles(cpu, now, elapsed);
     cpu->since_ns = now;
