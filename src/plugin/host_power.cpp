@@ -191,7 +191,7 @@ int domain_started(HostPower* power, const unsigned char* uuid, const char* name
                                  : Status(process.error());
         if (started) return 0;
         bool ended = started.error().kind == ErrorKind::Gone;
-        power->log(ended ? LogLevel::Info : LogLevel::Warning,
+        power->log(LogLevel::Warning,
                    fmt::format("domain {} (process {}) {}: {}", name, pid,
                                ended ? "has ended, and what was counted of it is with the departed ones"
                                      : "is not counted",

@@ -46,6 +46,22 @@ protected:
     }
 };
 
+TEST_F(Weights, AreToldFromDefaultOnesWhereThereIsSomethingToWeigh) {
+    auto told = [](bool measured, bool shares) {
+        Sample samples[] = {at(1), at(2)};
+        for (Sample& sample : samples) {
+            sample.reading->weighing->measured = measured;
+            for (PackageReading& package : sample.reading->packages)
+                package.shared = shares ? std::optional<uint64_t>(1) : std::nullopt;
+        }
+        return between(samples[0], samples[1]).weights_measured;
+    };
+    EXPECT_EQ(told(true, true), true);
+    EXPECT_EQ(told(false, true), false);
+    EXPECT_EQ(told(true, false), true);
+    EXPECT_EQ(told(false, false), std::nullopt);
+}
+
 TEST_F(Weights, DivideWhereAllHaveThem) {
     Interval interval = between(at(1), at(2));
     EXPECT_TRUE(interval.weighed);

@@ -77,6 +77,17 @@ TEST(JsonSink, HasLimitsAndFrequenciesWhereTheyAreKnown) {
     EXPECT_EQ(json["packages"], Json::parse(R"([{"id":0},{"id":7,"frequency_khz":2400000}])"));
 }
 
+TEST(JsonSink, TellsMeasuredWeightsFromDefaultOnes) {
+    for (bool measured : {true, false}) {
+        Interval one = interval();
+        one.weighed = true;
+        one.weights_measured = measured;
+        Catcher catcher;
+        Json json = Json::parse(written(*make_json_sink(catcher.fd(), {}), catcher, {one}));
+        EXPECT_EQ(json["weights"], measured ? "measured" : "default");
+    }
+}
+
 TEST(JsonSink, HasTheHelpersPartOfARowWhereItIsKnown) {
     Interval one = interval();
     one.weighed = true;
@@ -86,6 +97,7 @@ TEST(JsonSink, HasTheHelpersPartOfARowWhereItIsKnown) {
     Catcher catcher;
     Json json = Json::parse(written(*make_json_sink(catcher.fd(), {}), catcher, {one}));
     EXPECT_EQ(json["weighed"], true);
+    EXPECT_EQ(json.count("weights"), 0U);
     EXPECT_EQ(json["rows"][0]["helper_energy_uj"], 0U);
     EXPECT_EQ(json["rows"][0]["helper_cpu_time_ns"], 5U);
     EXPECT_EQ(json["rows"][1].count("helper_cpu_time_ns"), 0U);

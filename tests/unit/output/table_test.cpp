@@ -81,6 +81,16 @@ TEST(Head, ALabelAndTheWholeUriTellHostsOfOneNameApart) {
     EXPECT_EQ(text.domains[0].substr(0, 13), "kvm1#2  large");
 }
 
+TEST(Head, DefaultWeightsAreLabelled) {
+    Interval one = interval();
+    one.weighed = true;
+    one.weights_measured = false;
+    EXPECT_EQ(shown({one}).head[2],
+              "shared cores weigh by default: it was not measured here (virt-power calibrate --load)");
+    one.weights_measured = true;
+    EXPECT_EQ(shown({one}).head[2].find("weigh"), std::string::npos);
+}
+
 TEST(Head, ZonesAreWrapped) {
     Interval many = interval();
     many.zones.clear();
