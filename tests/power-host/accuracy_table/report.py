@@ -20,6 +20,12 @@ def _largest(rows):
     return "-" if largest is None else f"{percent(largest.error)} ({largest.scenario}, {largest.vm})"
 
 
+IN_SHORT = """Mean of |error| over the VMs, of all scenarios and of each kind: power that is *linear in cycles*; two hyperthreads on a core (*shared
+cores*); *frequency* that changes; and *what cannot be seen*, work whose cycles draw more or less than others'. The largest error of the linear ones
+stands apart from that of all. The scenarios are this project's, and so is the form of power in them: a real host has of all four.
+"""
+
+
 def summary(results):
     rows = [row for result in results for row in result.rows]
     kinds = [kind for kind in scenarios.KINDS if any(row.kind == kind for row in rows)]
@@ -99,7 +105,7 @@ def document(results, calibrations):
     parts = [page.HEAD, f"Measured on Linux {first['kernel']}, {first['cpus']} CPUs simulated, guests by QEMU's {accel}, "
              f"{first['seconds']:g} s a scenario, virt-power {first['version']}.\n",
              _ticks(results) + "\n",
-             "## In short\n", "Mean of |error| over the VMs, of all scenarios and of each kind.\n", summary(results), "",
+             "## In short\n", IN_SHORT, summary(results), "",
              sections.verdict(results), page.WHY,
              "The mean is over all VMs of all scenarios, an idle one too, whose true energy is small.\n",
              f"In each of the {replays} intervals that were replayed for this page the rows add up to what was measured, per zone and in total, "

@@ -72,7 +72,7 @@ def frequency_verdict(results):
             continue
         text = f"{when}, " + (f"the simplest way that does it (within {100 * GOOD:g} % on average in each scenario) is {does[0]}"
                               if does else f"none of the three is within {100 * GOOD:g} % on average in each scenario")
-        also = f"; so do {' and '.join(does[1:])}" if does[1:] else ""
+        also = f". Within it are also: {', and '.join(does[1:])}" if does[1:] else ""
         lines.append(f"- {text}{also}{'; ' if fails else ''}{'; '.join(fails)}.")
     return "\n".join(lines)
 
