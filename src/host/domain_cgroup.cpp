@@ -58,8 +58,9 @@ std::pair<std::string, std::string> parse_proc_cgroup1(std::string_view text) {
         std::string_view path = next_line(text);
         std::string_view hierarchy = take_until(path, ':');
         std::string_view controllers = take_until(path, ':');
-        if (hierarchy == "0" || controllers.empty() || controllers.starts_with("name=")) continue;
-        if (!domain_part(path).empty()) return {std::string(take_until(controllers, ',')), std::string(path)};
+        std::string_view controller = take_until(controllers, ',');
+        if (hierarchy == "0" || controller.empty() || controller.starts_with("name=")) continue;
+        if (!domain_part(path).empty()) return {std::string(controller), std::string(path)};
     }
     return {};
 }

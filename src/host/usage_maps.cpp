@@ -191,11 +191,9 @@ Status UsageMaps::reuse_pins(const UsageMapsOptions& options) {
     each_map(object_.get(), [&](bpf_map* map) {
         if (!problem.empty()) return;
         FileDescriptor pinned = get(bpf_map__name(map));
-        if (!pinned)
-            return;
-        else if (problem = difference(map, pinned.get()); !problem.empty())
-            return;
-        else if (std::string_view(bpf_map__name(map)) == "settings")
+        if (!pinned) return;
+        problem = difference(map, pinned.get());
+        if (problem.empty() && std::string_view(bpf_map__name(map)) == "settings")
             problem = settings_difference(pinned.get(), options);
         if (problem.empty() && bpf_map__reuse_fd(map, pinned.get()) != 0) {
             problem = fmt::format("{}: cannot be used again: {}", bpf_map__name(map), error_text(errno));

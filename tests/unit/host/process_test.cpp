@@ -99,7 +99,8 @@ TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {
                                    "1:cpu,cpuacct:/machine/qemu-1-a.libvirt-qemu/emulator\n"
                                    "0::/machine/qemu-1-a.libvirt-qemu\n"),
                 Pair("cpu", "/machine/qemu-1-a.libvirt-qemu/emulator"));
-    for (const char* none : {"", "0::/machine/qemu-1-a.libvirt-qemu\n", "1:cpu:/user.slice\n", "1\n:\n::\n"})
+    for (const char* none : {"", "0::/machine/qemu-1-a.libvirt-qemu\n",
+                             "1:,cpu:/machine/qemu-1-a.libvirt-qemu\n", "1:cpu:/user.slice\n", "1\n:\n::\n"})
         EXPECT_THAT(parse_proc_cgroup1(none), Pair("", "")) << none;
     const char* mounts =
         "cgroup /sys/fs/cgroup/cpuset cgroup rw,cpuset 0 0\n"
