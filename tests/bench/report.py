@@ -52,6 +52,7 @@ def switch_lines(found):
         name = f"{kind['name']}, {kind['domains']} domains known"
         yield (f"  {name:50} {span(kind['added_ns'], 0)} to {kind['switch_ns']['median']:.0f}; "
                f"the program itself {span(kind['program_ns'], 0)}")
+    yield f"  an empty program in its place, by the same statistics: {span(found['empty_ns'], 0)}"
 
 
 def attribution_lines(found):

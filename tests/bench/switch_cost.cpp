@@ -6,7 +6,9 @@
 // usage: switch-cost PAIRS TRIPS DOMAINS
 // One JSON object: nanoseconds a switch of each run, by kind.
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <linux/bpf.h>
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -14,6 +16,7 @@
 
 #include "children.hpp"
 #include "counting.hpp"
+#include "file_descriptor.hpp"
 
 using namespace virt_power;
 using namespace virt_power::bench;
@@ -60,6 +63,31 @@ private:
     Child peer_;
 };
 
+/// What the kernel's statistics give for a program that does nothing: their own clock, read twice, and the
+/// way there.
+std::vector<double> empty_program_ns(const PingPong& game, size_t pairs, uint64_t trips) {
+    bpf_insn nothing[2] = {};
+    nothing[0].code = BPF_ALU64 | BPF_MOV | BPF_K;  // r0 = 0
+    nothing[1].code = BPF_JMP | BPF_EXIT;
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = BPF_TRACE_RAW_TP;
+    int id = libbpf_find_vmlinux_btf_id("sched_switch", BPF_TRACE_RAW_TP);
+    if (id <= 0) fail("the kernel's BTF does not tell of sched_switch");
+    options.attach_btf_id = static_cast<__u32>(id);
+    FileDescriptor program(bpf_prog_load(BPF_PROG_TYPE_TRACING, "empty", "GPL", nothing, 2, &options));
+    FileDescriptor link(program ? bpf_raw_tracepoint_open(nullptr, program.get()) : -1);
+    if (!link) fail("an empty program cannot be attached");
+    std::vector<double> each_ns;
+    for (size_t pair = 0; pair < pairs; pair++) {
+        ProgramRuns before = program_runs();
+        (void)game.run(trips / 4 + 1);
+        ProgramRuns after = program_runs();
+        each_ns.push_back(static_cast<double>(after.time_ns - before.time_ns) /
+                          static_cast<double>(after.count - before.count));
+    }
+    return each_ns;
+}
+
 std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& game, size_t pairs,
                     uint64_t trips) {
     std::vector<double> with_ns;
@@ -104,10 +132,15 @@ void run(size_t pairs, uint64_t trips, size_t domain_count) {
                                {"time, of a domain", std::nullopt, with_game},
                                {event_name, event, domains.pids()},
                                {event_name + ", of a domain", event, with_game}};
+    int stats = ::bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (stats < 0) fail("cannot count the runs of BPF programs");
+    std::string empty = numbers(empty_program_ns(game, pairs, trips));
+    ::close(stats);
     std::string text;
     for (const Kind& kind : kinds)
         text += (text.empty() ? "" : ", ") + measure(kind, topology, game, pairs, trips);
-    std::printf("{\"alone\": %s, \"kinds\": [%s]}\n", game.alone() ? "true" : "false", text.c_str());
+    std::printf("{\"alone\": %s, \"empty_ns\": %s, \"kinds\": [%s]}\n", game.alone() ? "true" : "false",
+                empty.c_str(), text.c_str());
 }
 
 uint64_t number(const char* text) { return std::strtoull(text, nullptr, 10); }
