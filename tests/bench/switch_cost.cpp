@@ -63,6 +63,15 @@ private:
     Child peer_;
 };
 
+/// Of the program on the context switch, by the kernel's statistics.
+double one_run_ns(const PingPong& game, uint64_t trips) {
+    ProgramRuns before = program_runs();
+    (void)game.run(trips / 4 + 1);
+    ProgramRuns after = program_runs();
+    return static_cast<double>(after.time_ns - before.time_ns) /
+           static_cast<double>(after.count - before.count);
+}
+
 /// What the kernel's statistics give for a program that does nothing: their own clock, read twice, and the
 /// way there.
 std::vector<double> empty_program_ns(const PingPong& game, size_t pairs, uint64_t trips) {
@@ -79,11 +88,7 @@ std::vector<double> empty_program_ns(const PingPong& game, size_t pairs, uint64_
     if (!link) fail("an empty program cannot be attached");
     std::vector<double> each_ns;
     for (size_t pair = 0; pair < pairs; pair++) {
-        ProgramRuns before = program_runs();
-        (void)game.run(trips / 4 + 1);
-        ProgramRuns after = program_runs();
-        each_ns.push_back(static_cast<double>(after.time_ns - before.time_ns) /
-                          static_cast<double>(after.count - before.count));
+        each_ns.push_back(one_run_ns(game, trips));
     }
     return each_ns;
 }
@@ -105,11 +110,7 @@ std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& gam
     std::unique_ptr<UsageCounter> counter = start_counting(topology, kind);
     std::vector<double> program_ns;
     for (size_t pair = 0; pair < pairs; pair++) {
-        ProgramRuns before = program_runs();
-        (void)game.run(trips / 4 + 1);
-        ProgramRuns after = program_runs();
-        program_ns.push_back(static_cast<double>(after.time_ns - before.time_ns) /
-                             static_cast<double>(after.count - before.count));
+        program_ns.push_back(one_run_ns(game, trips));
         ::usleep(50'000);
     }
     ::close(stats);
