@@ -81,7 +81,8 @@ void CountedCpus::set_sibling(uint32_t cpu) {
     if (!sibling || cpu >= maps_->cpu_count() || *sibling >= maps_->cpu_count()) return;
     has_siblings_ = true;
     uint64_t busy = load_once(maps_->cpu(*sibling).busy);
-    uint64_t busy_ns = ((busy >> 1) + ((busy & 1) != 0 ? monotonic_ns() : 0)) & CPU_USAGE_BUSY_MASK;
+    uint64_t now_ns = monotonic_ns() - static_cast<uint64_t>(load_once(maps_->cpu(*sibling).apart_ns));
+    uint64_t busy_ns = ((busy >> 1) + ((busy & 1) != 0 ? now_ns : 0)) & CPU_USAGE_BUSY_MASK;
     maps_->cpu(cpu).sibling_busy_ns = busy_ns;
     store_last(maps_->cpu(cpu).sibling_plus_1, *sibling + 1);
 }

@@ -47,7 +47,19 @@ void OwnerSlots::sweep(int map, Keep keep) {
         Value value{};
         if (bpf_map_lookup_elem(map, &key, &value) != 0 || !keep(key, value)) stale.push_back(key);
     }
-    for (const Key& gone : stale) (void)bpf_map_delete_elem(map, &gone);
+    for (const Key& gone : stale) erase(map, &gone);
+}
+
+Status OwnerSlots::write(int map, const void* key, const void* value, const char* name) {
+    if (bpf_map_update_elem(map, key, value, BPF_ANY) != 0)
+        return system_error(errno, "write to", fmt::format("BPF map {}", name));
+    maps_->owners_changed();
+    return ok();
+}
+
+void OwnerSlots::erase(int map, const void* key) {
+    (void)bpf_map_delete_elem(map, key);
+    maps_->owners_changed();
 }
 
 std::vector<OwnedSlot> OwnerSlots::recover() {
@@ -86,11 +98,10 @@ Status OwnerSlots::own(uint32_t slot, const Process& process) {
     cpu_usage_owner other{};
     auto tgid = static_cast<uint32_t>(process.pid);
     // Of two that had one pid, one after the other, the later one has it now.
-    if (bpf_map_lookup_elem(maps_->owners(), &tgid, &other) == 0 && other.slot != slot &&
-        other.start_ns_min > owner.start_ns_min)
-        return ok();
-    if (bpf_map_update_elem(maps_->owners(), &tgid, &owner, BPF_ANY) == 0) return ok();
-    return system_error(errno, "write to", "BPF map owners");
+    bool known = bpf_map_lookup_elem(maps_->owners(), &tgid, &other) == 0;
+    if (known && other.slot != slot && other.start_ns_min > owner.start_ns_min) return ok();
+    if (known && std::memcmp(&other, &owner, sizeof(owner)) == 0) return ok();
+    return write(maps_->owners(), &tgid, &owner, "owners");
 }
 
 Result<uint32_t> OwnerSlots::take(const Process& process, std::string_view label) {
@@ -128,11 +139,12 @@ Status OwnerSlots::set_cgroup(uint32_t slot, uint64_t cgroup_id) {
     domain.cgroup_id = 0;
     if (cgroup_id == 0) return ok();
     uint32_t other = slot;
-    if (bpf_map_lookup_elem(maps_->cgroup_owners(), &cgroup_id, &other) == 0 && other != slot &&
-        is_running(other))
+    bool known = bpf_map_lookup_elem(maps_->cgroup_owners(), &cgroup_id, &other) == 0;
+    if (known && other != slot && is_running(other))
         return Error{ErrorKind::Denied, 0, "its cgroup is another domain's"};
-    if (bpf_map_update_elem(maps_->cgroup_owners(), &cgroup_id, &slot, BPF_ANY) != 0)
-        return system_error(errno, "write to", "BPF map cgroup_owners");
+    if (!known || other != slot)
+        if (Status written = write(maps_->cgroup_owners(), &cgroup_id, &slot, "cgroup_owners"); !written)
+            return written;
     domain.cgroup_id = cgroup_id;
     return ok();
 }
@@ -169,14 +181,14 @@ Status OwnerSlots::own_helper(uint32_t slot, const Process& process) {
 void OwnerSlots::disown(uint32_t slot, uint32_t tgid) {
     cpu_usage_owner owner{};
     if (bpf_map_lookup_elem(maps_->owners(), &tgid, &owner) == 0 && owner.slot == slot)
-        (void)bpf_map_delete_elem(maps_->owners(), &tgid);
+        erase(maps_->owners(), &tgid);
 }
 
 void OwnerSlots::disown_cgroup(uint32_t slot) {
     uint64_t id = maps_->domain(slot).cgroup_id;
     uint32_t owner = 0;
     if (id != 0 && bpf_map_lookup_elem(maps_->cgroup_owners(), &id, &owner) == 0 && owner == slot)
-        (void)bpf_map_delete_elem(maps_->cgroup_owners(), &id);
+        erase(maps_->cgroup_owners(), &id);
 }
 
 void OwnerSlots::disown_all(uint32_t slot) {

@@ -55,6 +55,8 @@ private:
     void disown(uint32_t slot, uint32_t tgid);
     void disown_cgroup(uint32_t slot);
     void disown_all(uint32_t slot);
+    Status write(int map, const void* key, const void* value, const char* name);
+    void erase(int map, const void* key);
     template <typename Key, typename Value, typename Keep>
     void sweep(int map, Keep keep);
 

@@ -108,6 +108,7 @@ bool BpfUsageCounter::take_level(uint32_t slot, uint32_t level) {
                                 [&](const auto& entry) { return entry.second == place; });
         if (used) continue;
         store_last(place, level);
+        maps_->owners_changed();
         return true;
     }
     return false;

@@ -33,15 +33,10 @@ std::string boot_id(const std::filesystem::path& root) {
     return text ? std::string(trim(*text)) : std::string();
 }
 
-/// Those that the program was written with, not libbpf's own (.rodata).
-bool is_ours(const bpf_map* map) {
-    return bpf_map__name(map)[0] != '.' && !std::strchr(bpf_map__name(map), '.');
-}
-
 template <typename Function>
 void each_map(bpf_object* object, Function function) {
     bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object) if (is_ours(map)) function(map);
+    bpf_object__for_each_map(map, object) function(map);
 }
 
 /// Empty if the map that is pinned is as this one will be.
@@ -121,7 +116,7 @@ void UsageMaps::give_up_pins(const UsageMapsOptions& options, const Error& why) 
 
 Status UsageMaps::load(const UsageMapsOptions& options) {
     taken_over_ = false;
-    if (Status opened = open_object(options); !opened) return opened;
+    if (Status opened = open_object(); !opened) return opened;
     Result<std::vector<std::string>> there = std::vector<std::string>{};
     if (pins_) there = pins_->pins();
     if (!there) {
@@ -135,13 +130,13 @@ Status UsageMaps::load(const UsageMapsOptions& options) {
             options.warn(
                 fmt::format("{}; what is counted does not outlive this daemon", reused.error().message));
             pins_.reset();
-            if (Status opened = open_object(options); !opened) return opened;
+            if (Status opened = open_object(); !opened) return opened;
         } else if (!reused) {
             options.inform(fmt::format("{}: {}; counting begins anew", pins_->directory().string(),
                                        reused.error().message));
             if (Status cleared = pins_->clear(); !cleared) give_up_pins(options, cleared.error());
             // Maps that were taken so far stay with the object.
-            if (Status opened = open_object(options); !opened) return opened;
+            if (Status opened = open_object(); !opened) return opened;
         }
     }
     if (int error = bpf_object__load(object_.get()); error != 0) return libbpf_error(-error, "load");
@@ -149,11 +144,12 @@ Status UsageMaps::load(const UsageMapsOptions& options) {
         if (Status pinned = pin_maps(); !pinned) give_up_pins(options, pinned.error());
     if (Status mapped = map_memory(); !mapped) return mapped;
     if (!taken_over_) begin(options);
+    owners_changed();  // the daemon before may have ended between a change and this
     index_zones();
     return ok();
 }
 
-Status UsageMaps::open_object(const UsageMapsOptions& options) {
+Status UsageMaps::open_object() {
     size_t size = 0;
     const void* bytes = cpu_usage_object(&size);
     LIBBPF_OPTS(bpf_object_open_opts, open);
@@ -161,17 +157,8 @@ Status UsageMaps::open_object(const UsageMapsOptions& options) {
     object_.reset(bpf_object__open_mem(bytes, size, &open));
     if (!object_) return libbpf_error(errno, "open");
     auto cpus = static_cast<uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
-    (void)bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "usage"),
-                                   cpus * CPU_USAGE_SLOTS);
     (void)bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "cpus"), cpus);
     (void)bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "cycle_events"), cpus);
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object_.get()) {
-        if (!std::strstr(bpf_map__name(map), ".rodata")) continue;
-        int value = options.count_cycles ? 1 : 0;  // the only constant
-        if (int error = bpf_map__set_initial_value(map, &value, sizeof(value)); error != 0)
-            return libbpf_error(-error, "open");
-    }
     return ok();
 }
 
@@ -224,8 +211,8 @@ Status UsageMaps::map_memory() {
         array = std::move(*mapped);
         return ok();
     };
-    for (const Status& status : {take(usage_, "usage"), take(cpus_, "cpus"), take(settings_, "settings"),
-                                 take(domains_, "domains"), take(zones_, "zones")})
+    for (const Status& status :
+         {take(cpus_, "cpus"), take(settings_, "settings"), take(domains_, "domains"), take(zones_, "zones")})
         if (!status) return status;
     owners_ = descriptor("owners");
     cgroup_owners_ = descriptor("cgroup_owners");
@@ -240,6 +227,7 @@ void UsageMaps::begin(const UsageMapsOptions& options) {
     std::string boot = boot_id(options.root);
     std::memcpy(set.boot_id, boot.data(), std::min(boot.size(), sizeof(set.boot_id) - 1));
     set.count_cycles = options.count_cycles ? 1 : 0;
+    for (uint32_t number = 0; number < cpu_count(); number++) cpu(number).count_cycles = set.count_cycles;
     set.shared_q20 = set.cycle_q20 = CPU_USAGE_Q20;
     set.epoch = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
     set.start_ns = boottime_ns();
@@ -297,6 +285,11 @@ std::vector<KnownCpu> UsageMaps::known_cpus() const {
         if (cpus_[cpu].package_plus_1 > 0)
             known.push_back({cpu, cpus_[cpu].package_plus_1 - 1, cpus_[cpu].package_id});
     return known;
+}
+
+void UsageMaps::owners_changed() {
+    for (uint32_t cpu = 0; cpu < cpu_count(); cpu++)
+        store_last(cpus_[cpu].owners_version, cpus_[cpu].owners_version + 1);
 }
 
 void UsageMaps::charge_running(uint32_t cpu) const {

@@ -50,13 +50,15 @@ public:
     [[nodiscard]] cpu_usage_settings& settings() { return settings_[0]; }
     [[nodiscard]] uint32_t cpu_count() const { return static_cast<uint32_t>(cpus_.size()); }
     [[nodiscard]] cpu_usage_cpu& cpu(uint32_t number) { return cpus_[number]; }
-    [[nodiscard]] cpu_usage_value& value(uint32_t cpu, uint32_t slot) {
-        return usage_[size_t{cpu} * CPU_USAGE_SLOTS + slot];
-    }
+    [[nodiscard]] cpu_usage_value& value(uint32_t cpu, uint32_t slot) { return cpus_[cpu].usage[slot]; }
     [[nodiscard]] cpu_usage_domain& domain(uint32_t slot) { return domains_[slot]; }
     [[nodiscard]] int owners() const { return owners_; }
     [[nodiscard]] int cgroup_owners() const { return cgroup_owners_; }
     [[nodiscard]] int cycle_events() const { return cycle_events_; }
+
+    /// After each change of the two maps of owners or of the depths of cgroups: the program remembers what it
+    /// found there.
+    void owners_changed();
 
     /// Charges what runs on a CPU until now. When it returns, no program that began before runs there.
     void charge_running(uint32_t cpu) const;
@@ -74,7 +76,7 @@ private:
     };
 
     Status load(const UsageMapsOptions& options);
-    Status open_object(const UsageMapsOptions& options);
+    Status open_object();
     [[nodiscard]] Status reuse_pins(const UsageMapsOptions& options);
     Status pin_maps();
     Status map_memory();
@@ -89,7 +91,6 @@ private:
     std::optional<PinDirectory> pins_;
     std::unique_ptr<bpf_object, ObjectCloser> object_;
     std::unique_ptr<bpf_link, LinkCloser> link_;
-    MappedArray<cpu_usage_value> usage_;
     MappedArray<cpu_usage_cpu> cpus_;
     MappedArray<cpu_usage_settings> settings_;
     MappedArray<cpu_usage_domain> domains_;

@@ -40,6 +40,7 @@ public:
         if (pid_ != 0) return;
         ::close_range(3, ~0U, 0);  // what the test holds, a lock say, ends with the test
         ::prctl(PR_SET_NAME, name);
+        ::signal(SIGUSR1, [](int) { ::prctl(PR_SET_NAME, "CPU 0/KVM"); });
         if (cpu >= 0) {
             cpu_set_t set;
             CPU_ZERO(&set);
@@ -62,6 +63,8 @@ public:
         ::waitpid(pid_, nullptr, 0);
         pid_ = 0;
     }
+    /// As QEMU names the threads of vCPUs after they began.
+    void become_vcpu() const { ::kill(pid_, SIGUSR1); }
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] Process process() const { return *find_process("/", pid_); }
     [[nodiscard]] uint64_t cpu_ns() const { return *read_process_clock(pid_); }

@@ -187,6 +187,39 @@ TEST_F(BpfUsage, a_vcpu_is_told_from_what_else_works_for_the_domain) {
     }
 }
 
+/// The program remembers where it charged a task: not once that depends on something else.
+TEST_F(BpfUsage, a_thread_that_is_named_later_is_a_vcpu_from_then_on) {
+    Spinner spinner(1, 0, "qemu-system-x86");
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
+    Spinner beside(1, 0);  // so that it is switched
+    sleep_ms(200);
+    Usage helper = sum(read().owners.at(1).helpers);
+    EXPECT_GT(helper.time_ns, 50 * ms);
+    spinner.become_vcpu();
+    sleep_ms(50);
+    UsageReading first = read();
+    sleep_ms(200);
+    UsageReading second = read();
+    EXPECT_EQ(sum(second.owners.at(1).helpers).time_ns, sum(first.owners.at(1).helpers).time_ns);
+    EXPECT_GT(sum(second.owners.at(1).packages).time_ns, sum(first.owners.at(1).packages).time_ns + 50 * ms);
+}
+
+/// A switch ends a slice by the scheduler's clock, a reading by the monotonic one.
+TEST_F(BpfUsage, readings_that_follow_one_another_lose_and_add_nothing) {
+    Spinner spinner(1, 0);
+    Spinner beside(1, 0);
+    ASSERT_TRUE(counter_->add(1, spinner.process(), ""));
+    ASSERT_TRUE(counter_->add(2, beside.process(), ""));
+    Look before = look(spinner);
+    for (int n = 0; n < 400; n++) {
+        (void)read();
+        sleep_ms(n % 5);
+    }
+    expect_agreement(before, look(spinner));
+    UsageReading reading = read();
+    EXPECT_EQ(*reading.cycles_gaps, 0U);
+}
+
 TEST_F(BpfUsage, an_owner_that_has_ended_is_read_no_more_and_its_slot_is_used_again) {
     for (OwnerId id = 1; id < 10; id++) {
         Spinner spinner;
@@ -238,10 +271,13 @@ TEST_F(BpfUsage, a_helper_in_the_domains_cgroup_is_the_domains) {
     if (error) GTEST_SKIP() << "cannot make a cgroup: " << error.message();
     {
         Spinner qemu;
-        Spinner helper;
+        Spinner helper(1, 0);
+        Spinner beside(1, 0);
         std::ofstream(domain / "emulator/cgroup.procs") << qemu.pid() << std::endl;
         ::kill(qemu.pid(), SIGSTOP);
         ASSERT_TRUE(counter_->add(1, qemu.process(), ""));
+        (void)read();
+        sleep_ms(100);  // it is remembered as the host's
         std::ofstream(domain / "emulator/cgroup.procs") << helper.pid() << std::endl;
         Look before = look(helper);
         sleep_ms(500);

@@ -17,20 +17,36 @@
 
 #define PF_KTHREAD 0x00200000
 
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 /* The few kernel fields that are needed; CO-RE finds where they are. */
+struct rq {
+    __u64 clock;
+} __attribute__((preserve_access_index));
+
+struct cfs_rq {
+    struct rq* rq;
+} __attribute__((preserve_access_index));
+
+struct sched_entity {
+    struct cfs_rq* cfs_rq;
+} __attribute__((preserve_access_index));
+
+struct css_set;
+
 struct task_struct {
     unsigned int flags;
     int pid;
     int tgid;
     struct task_struct* group_leader;
+    struct sched_entity se;
+    struct css_set* cgroups;
     __u64 start_boottime;
     char comm[16];
 } __attribute__((preserve_access_index));
 
 char LICENSE[] SEC("license") = "GPL";
-
-/* Set before loading. */
-const volatile int count_cycles = 0;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -47,14 +63,6 @@ struct {
 } cgroup_owners SEC(".maps");
 
 /* The reader maps these into its memory: reading them costs no call. Sized for the CPUs before loading. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, CPU_USAGE_SLOTS); /* of each CPU: CPU x CPU_USAGE_SLOTS + slot */
-    __type(key, __u32);
-    __type(value, struct cpu_usage_value);
-} usage SEC(".maps");
-
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -95,11 +103,6 @@ struct {
     __type(value, struct cpu_usage_zone);
 } zones SEC(".maps");
 
-struct place {
-    __u32 slot;
-    __u32 part;
-};
-
 /* As QEMU calls its threads: "CPU 0/KVM", and "ALL CPUs/TCG" where one thread plays all of them. */
 static __always_inline bool is_vcpu(struct task_struct* task) {
     return (task->comm[0] == 'C' && task->comm[1] == 'P' && task->comm[2] == 'U' && task->comm[3] == ' ') ||
@@ -124,30 +127,27 @@ static __always_inline __u32 vhost_of(struct task_struct* task) {
     return pid;
 }
 
+static __always_inline __u32 place(__u32 slot, __u32 part) { return CPU_USAGE_PARTS * slot + part; }
+
 /* The task must be current: the cgroup helper knows no other. */
-static __always_inline struct place place_of(struct task_struct* task, const struct cpu_usage_settings* set) {
-    struct place place = {CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS};
+static __always_inline __u32 find_place(struct task_struct* task) {
     bool kernel = task->flags & PF_KTHREAD;
+    const struct cpu_usage_settings* set;
     struct cpu_usage_owner* owner;
-    __u32 tgid = task->tgid;
+    __u32 tgid = task->tgid, zero = 0;
     int n;
 
-    if (task->pid == 0) {
-        place.slot = CPU_USAGE_SLOT_IDLE;
-        return place;
-    }
     if (!kernel) {
         owner = bpf_map_lookup_elem(&owners, &tgid);
         if (owner) {
             __u64 start = task->group_leader->start_boottime;
-            if (start >= owner->start_ns_min && start < owner->start_ns_end) {
-                place.slot = owner->slot;
-                if (is_vcpu(task)) place.part = CPU_USAGE_VCPUS;
-                return place;
-            }
+            if (start >= owner->start_ns_min && start < owner->start_ns_end)
+                return place(owner->slot, is_vcpu(task) ? CPU_USAGE_VCPUS : CPU_USAGE_HELPERS);
         }
     }
-    /* Helper processes and vhost threads live in the domain's cgroup. */
+    set = bpf_map_lookup_elem(&settings, &zero);
+    if (!set) return place(CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS);
+        /* Helper processes and vhost threads live in the domain's cgroup. */
 #pragma unroll
     for (n = 0; n < CPU_USAGE_MAX_LEVELS; n++) {
         __u32 level = set->cgroup_levels[n], *slot;
@@ -156,19 +156,74 @@ static __always_inline struct place place_of(struct task_struct* task, const str
         if (level == 0) break;
         id = bpf_get_current_ancestor_cgroup_id((int)level);
         slot = id ? bpf_map_lookup_elem(&cgroup_owners, &id) : 0;
-        if (slot) {
-            place.slot = *slot;
-            return place;
-        }
+        if (slot) return place(*slot, CPU_USAGE_HELPERS);
     }
     /* By name where its domain has no such cgroup. It began after its process, else that is a later one
      * with the same pid. */
     if (kernel) {
         tgid = vhost_of(task);
         owner = tgid ? bpf_map_lookup_elem(&owners, &tgid) : 0;
-        if (owner && task->start_boottime >= owner->start_ns_min) place.slot = owner->slot;
+        if (owner && task->start_boottime >= owner->start_ns_min)
+            return place(owner->slot, CPU_USAGE_HELPERS);
     }
-    return place;
+    return place(CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS);
+}
+
+/* Its first four letters, all at once. */
+static __always_inline __u32 name_of(struct task_struct* task) { return *(const __u32*)&task->comm[0]; }
+
+/* As find_place(), remembered: two lookups by hash, a cgroup's ancestors and the leader of the process take
+ * longer than all the rest. */
+static __always_inline __u32 place_of(struct task_struct* task, struct cpu_usage_cpu* cpu) {
+    struct cpu_usage_recent_task* recent;
+    __u64 start_ns = task->start_boottime;
+    struct css_set* cgroups = task->cgroups;
+    __u32 pid = task->pid, name = name_of(task);
+
+    if (pid == 0) return place(CPU_USAGE_SLOT_IDLE, CPU_USAGE_HELPERS);
+    recent = &cpu->recent[pid % CPU_USAGE_RECENT_TASKS];
+    if (likely(recent->start_ns == start_ns && recent->pid == pid && recent->name == name &&
+               recent->owners_version == cpu->owners_version && recent->cgroups == (__u64)cgroups))
+        return recent->place;
+    /* Before anything is looked up: what the reader changes from now on comes with another version. */
+    recent->owners_version = __sync_fetch_and_add(&cpu->owners_version, 0);
+    recent->place = find_place(task);
+    recent->start_ns = start_ns;
+    *(volatile __u64*)&recent->cgroups = (__u64)cgroups;
+    recent->pid = pid;
+    recent->name = name;
+    return recent->place;
+}
+
+/* The scheduler reads its clock as each switch begins. To read another one takes as long as all the rest
+ * here where a machine's clock is dear. */
+static __always_inline __u64 scheduler_ns(struct task_struct* current_task) {
+    if (bpf_core_field_exists(current_task->se.cfs_rq)) return current_task->se.cfs_rq->rq->clock;
+    return bpf_ktime_get_ns();
+}
+
+/* When the slice ends, and how long it was. Between switches the scheduler's clock stands: there the
+ * monotonic one is read, less what the two are apart; and the switch after that, which ends a slice that
+ * began by the one and ends by the other, finds out anew how far that is. */
+static __always_inline __u64 take_time(struct cpu_usage_cpu* cpu, struct task_struct* task, bool at_switch,
+                                       __u64* elapsed) {
+    __u64 scheduler = scheduler_ns(task), now = scheduler, monotonic;
+
+    if (unlikely(!at_switch || cpu->compare || !cpu->since_ns)) {
+        monotonic = bpf_ktime_get_ns();
+        if (!cpu->since_ns) cpu->apart_ns = monotonic - scheduler;
+        now = monotonic - cpu->apart_ns;
+        cpu->compare = !at_switch;
+    }
+    *elapsed = cpu->since_ns && now > cpu->since_ns ? now - cpu->since_ns : 0;
+    if (unlikely(at_switch && now != scheduler)) {
+        __s64 ahead = scheduler - now;
+
+        if (ahead > 0) cpu->behind_ns += ahead;
+        cpu->apart_ns -= ahead;
+        now = scheduler;
+    }
+    return now;
 }
 
 /* An event that a CPU lost stands still: neither its count nor its times go on. What it lost is how
@@ -189,12 +244,14 @@ static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_pe
     return behind - most < 1000000 + (__s64)(elapsed >> 10);
 }
 
-/* Cycles in the slice that ends. What the event did not count all the time is
- * a gap: too few cycles would be a wrong share. */
-static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, __u64 elapsed) {
+/* Cycles in the slice that ends, and the time in which they were counted. What the event did not count
+ * all the time is a gap: too few cycles would be a wrong share. */
+static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, __u64 elapsed,
+                                         __u64* counted_ns) {
     struct bpf_perf_event_value value = {};
     __u64 cycles = 0;
 
+    *counted_ns = 0;
     if (bpf_perf_event_read_value(&cycle_events, BPF_F_CURRENT_CPU, &value, sizeof(value)) < 0) {
         cpu->gaps++;
         cpu->has_counter = 0;
@@ -203,10 +260,12 @@ static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, _
     /* Another event in the place of one that was lost: nothing that is known of that one holds. */
     if (value.enabled < cpu->enabled) cpu->has_counter = 0;
     if (!cpu->has_counter) cpu->behind_ns = now - value.running;
-    if (cpu->has_counter && value.counter >= cpu->counter && counted_all(cpu, &value, now, elapsed))
+    if (cpu->has_counter && value.counter >= cpu->counter && counted_all(cpu, &value, now, elapsed)) {
         cycles = value.counter - cpu->counter;
-    else if (cpu->since_ns) /* else counting only starts */
+        *counted_ns = value.running - cpu->running;
+    } else if (cpu->since_ns) { /* else counting only starts */
         cpu->gaps++;
+    }
     cpu->counter = value.counter;
     cpu->enabled = value.enabled;
     cpu->running = value.running;
@@ -242,15 +301,20 @@ static __always_inline __u64 take_shared_ns(struct cpu_usage_cpu* cpu, __u64 now
 }
 
 static __always_inline void note_busy(struct cpu_usage_cpu* cpu, __u64 now, bool busy) {
-    if ((cpu->busy & 1) == busy) return;
+    if (likely((cpu->busy & 1) == busy)) return;
     *(volatile __u64*)&cpu->busy = ((busy_ns(cpu->busy, now) - (busy ? now : 0)) << 1) | busy;
 }
 
 /* What the slice weighs, and this CPU's sums of what weights are made from. */
-static __always_inline __u64 weigh(struct cpu_usage_cpu* cpu, const struct cpu_usage_settings* set,
-                                   __u64 elapsed, __u64 cycles, __u64 shared_ns) {
-    __u64 weight = count_cycles ? cycles : elapsed;
+static __always_inline __u64 weigh(struct cpu_usage_cpu* cpu, __u64 elapsed, __u64 shared_ns, __u64 cycles,
+                                   __u64 counted_ns) {
+    __u64 weight = cpu->count_cycles ? cycles : elapsed;
+    const struct cpu_usage_settings* set;
+    __u32 zero = 0;
 
+    if (!shared_ns && !cycles) return weight;
+    set = bpf_map_lookup_elem(&settings, &zero);
+    if (!set) return weight;
     if (shared_ns) {
         __u64 part = shared_ns == elapsed ? CPU_USAGE_Q20
                      : elapsed >> 40      ? shared_ns / (elapsed >> 20)
@@ -260,9 +324,9 @@ static __always_inline __u64 weigh(struct cpu_usage_cpu* cpu, const struct cpu_u
         cpu->shared += shared;
         weight += scale_q20(shared, set->shared_q20) - shared;
     }
-    if (count_cycles && cycles) {
+    if (cycles && counted_ns) {
         /* cycles per ns are GHz */
-        __u64 ghz_q10 = cycles >> 50 ? 0 : (cycles << 10) / elapsed;
+        __u64 ghz_q10 = cycles >> 50 ? 0 : (cycles << 10) / counted_ns;
         __u64 ghz2_q20 = ghz_q10 > 10000 ? 0 : ghz_q10 * ghz_q10;
 
         cpu->squared += scale_q20(cycles, ghz2_q20);
@@ -272,44 +336,39 @@ static __always_inline __u64 weigh(struct cpu_usage_cpu* cpu, const struct cpu_u
     return weight;
 }
 
-static __always_inline void charge(struct task_struct* task, bool busy_from_now) {
-    struct cpu_usage_settings* set;
-    struct cpu_usage_value* value;
+static __always_inline void charge(struct task_struct* task, bool at_switch, bool busy_from_now) {
+    __u64 elapsed, now, shared_ns, cycles = 0, counted_ns = 0;
+    __u32 number = bpf_get_smp_processor_id(), where, slot;
     struct cpu_usage_part* part;
     struct cpu_usage_cpu* cpu;
-    __u64 elapsed, now, shared_ns, cycles = 0;
-    __u32 number = bpf_get_smp_processor_id(), zero = 0, at;
-    struct place place;
+    bool counts;
 
     cpu = bpf_map_lookup_elem(&cpus, &number);
-    set = bpf_map_lookup_elem(&settings, &zero);
-    if (!cpu || !set) return;
-    now = bpf_ktime_get_ns();
-    elapsed = cpu->since_ns && now > cpu->since_ns ? now - cpu->since_ns : 0;
+    if (unlikely(!cpu)) return;
+    counts = cpu->since_ns; /* else counting starts on this CPU */
+    now = take_time(cpu, task, at_switch, &elapsed);
     shared_ns = take_shared_ns(cpu, now, elapsed);
-    if (count_cycles) cycles = take_cycles(cpu, now, elapsed);
+    if (unlikely(cpu->count_cycles)) cycles = take_cycles(cpu, now, elapsed, &counted_ns);
     cpu->since_ns = now;
     note_busy(cpu, now, busy_from_now);
-    if (elapsed == 0) return; /* counting starts on this CPU */
+    if (unlikely(!counts)) return;
 
-    place = place_of(task, set);
-    at = number * CPU_USAGE_SLOTS + place.slot;
-    value = bpf_map_lookup_elem(&usage, &at);
-    if (!value) return;
-    part = &value->parts[place.part == CPU_USAGE_VCPUS ? CPU_USAGE_VCPUS : CPU_USAGE_HELPERS];
+    where = place_of(task, cpu);
+    slot = where / CPU_USAGE_PARTS;
+    barrier_var(slot); /* the verifier is to see the very value that is checked */
+    if (unlikely(slot >= CPU_USAGE_SLOTS)) return;
+    part = &cpu->usage[slot].parts[where % CPU_USAGE_PARTS];
     part->time_ns += elapsed;
-    if (place.slot == CPU_USAGE_SLOT_IDLE) {
-        part->cycles += cycles;
-        part->weight += cycles;
-        return;
-    }
     part->cycles += cycles;
-    part->weight += weigh(cpu, set, elapsed, cycles, shared_ns);
+    if (slot == CPU_USAGE_SLOT_IDLE)
+        part->weight += cycles;
+    else
+        part->weight += weigh(cpu, elapsed, shared_ns, cycles, counted_ns);
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct* prev, struct task_struct* next) {
-    charge(prev, next->pid != 0);
+    charge(prev, true, next->pid != 0);
     return 0;
 }
 
@@ -318,6 +377,6 @@ SEC("raw_tp/sched_switch")
 int charge_running(void* context) {
     struct task_struct* task = bpf_get_current_task_btf();
 
-    charge(task, task->pid != 0);
+    charge(task, false, task->pid != 0);
     return 0;
 }

@@ -4,7 +4,7 @@
 #ifndef VIRT_POWER_HOST_CPU_USAGE_H
 #define VIRT_POWER_HOST_CPU_USAGE_H
 
-#define CPU_USAGE_LAYOUT 2
+#define CPU_USAGE_LAYOUT 3
 
 /* Slots of the map `usage`: everything that no domain owns, the idle task, what domains used that
  * ended long ago, then the domains. */
@@ -47,7 +47,23 @@ struct cpu_usage_owner {
     unsigned int pad;
 };
 
-/* One per CPU. The first cache line is all that a switch needs where no cycles are counted. */
+/* Where the program charged a task the last time on this CPU. What that depends on is all here, so that it
+ * need not be looked for again: the task's process, name and cgroups, and the version of what the reader
+ * knows. */
+struct cpu_usage_recent_task {
+    unsigned long long start_ns; /* with pid: which task */
+    unsigned long long cgroups;  /* the kernel's set of them; only ever compared */
+    unsigned int pid;
+    unsigned int name; /* its first four letters */
+    unsigned int owners_version;
+    unsigned int place; /* CPU_USAGE_PARTS x slot + part */
+};
+
+#define CPU_USAGE_RECENT_TASKS 256
+
+/* All of one CPU in one place, in whole pages: the first access to each map takes longer than all the
+ * others to it. Of its sums, the first cache line is all that a switch needs where no cycles are counted.
+ * Times are the scheduler's: its clock is the CPU's own, and not the monotonic one. */
 struct cpu_usage_cpu {
     /* since when its present task runs */
     unsigned long long since_ns;
@@ -55,21 +71,28 @@ struct cpu_usage_cpu {
      * sibling reads it whole. */
     unsigned long long busy;
     unsigned long long sibling_busy_ns; /* the sibling's, at since_ns */
+    long long apart_ns;                 /* the monotonic clock less the scheduler's */
+    unsigned int compare;               /* whether the next switch compares them */
+    unsigned int owners_version;        /* of the reader: another one with each change of who owns what */
     unsigned int sibling_plus_1;        /* number of the CPU; 0: none */
-    unsigned int package_plus_1;        /* of the reader: index of its package; 0: never seen online */
+    unsigned int count_cycles;          /* of the reader */
     /* a sum over all its tasks: cycles or nanoseconds with a busy sibling */
     unsigned long long shared;
+    unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
+    unsigned int pad1;
+
     unsigned long long counter;
     unsigned long long enabled;
     unsigned long long running;
-
     unsigned long long gaps; /* slices whose cycles were not counted */
     unsigned long long has_counter;
     long long behind_ns;        /* the clock less the event's time, at its most */
     unsigned long long squared; /* a sum as `shared`: cycles x GHz^2 */
     long long package_id;       /* of the reader */
-    unsigned long long pad[3];
-};
+
+    struct cpu_usage_recent_task recent[CPU_USAGE_RECENT_TASKS]; /* by the last bits of pid */
+    struct cpu_usage_value usage[CPU_USAGE_SLOTS];
+} __attribute__((aligned(4096)));
 
 #define CPU_USAGE_BUSY_MASK (~0ULL >> 1)
 #define CPU_USAGE_Q20 (1U << 20)
