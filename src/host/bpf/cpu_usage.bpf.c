@@ -202,27 +202,49 @@ static __always_inline __u64 scheduler_ns(struct task_struct* current_task) {
     return bpf_ktime_get_ns();
 }
 
-/* When the slice ends, and how long it was. Between switches the scheduler's clock stands: there the
- * monotonic one is read, less what the two are apart; and the switch after that, which ends a slice that
- * began by the one and ends by the other, finds out anew how far that is. */
+/* Between switches the scheduler's clock stands: the monotonic one tells the time there, less what the two
+ * are apart. */
+static __always_inline __u64 between_switches_ns(struct cpu_usage_cpu* cpu, __u64 scheduler) {
+    __u64 monotonic = bpf_ktime_get_ns();
+
+    if (!cpu->compared_ns) {
+        cpu->apart_ns = monotonic - scheduler;
+        cpu->compared_ns = scheduler;
+    }
+    cpu->compare = 1;
+    return monotonic - cpu->apart_ns;
+}
+
+/* At the switch after that. The scheduler's clock was read before this one, mostly by a microsecond, but a
+ * virtual machine may be held up in between: so the two are as near as they were ever seen, but for what
+ * they drift. */
+static __always_inline void compare_clocks(struct cpu_usage_cpu* cpu, __u64 scheduler) {
+    __s64 apart = bpf_ktime_get_ns() - scheduler, less;
+    __s64 most = cpu->apart_ns + (__s64)((scheduler - cpu->compared_ns) >> 10);
+
+    if (apart > most) apart = most;
+    less = cpu->apart_ns - apart;
+    /* These were told by the monotonic clock. */
+    cpu->since_ns += less;
+    if (less > 0) cpu->behind_ns += less;
+    cpu->apart_ns = apart;
+    cpu->compared_ns = scheduler;
+    cpu->compare = 0;
+}
+
+/* When the slice ends, and how long it was: slices follow one another without a gap or an overlap, whichever
+ * clock ended them. */
 static __always_inline __u64 take_time(struct cpu_usage_cpu* cpu, struct task_struct* task, bool at_switch,
                                        __u64* elapsed) {
-    __u64 scheduler = scheduler_ns(task), now = scheduler, monotonic;
+    __u64 now = scheduler_ns(task);
 
-    if (unlikely(!at_switch || cpu->compare || !cpu->since_ns)) {
-        monotonic = bpf_ktime_get_ns();
-        if (!cpu->since_ns) cpu->apart_ns = monotonic - scheduler;
-        now = monotonic - cpu->apart_ns;
-        cpu->compare = !at_switch;
-    }
-    *elapsed = cpu->since_ns && now > cpu->since_ns ? now - cpu->since_ns : 0;
-    if (unlikely(at_switch && now != scheduler)) {
-        __s64 ahead = scheduler - now;
-
-        if (ahead > 0) cpu->behind_ns += ahead;
-        cpu->apart_ns -= ahead;
-        now = scheduler;
-    }
+    if (unlikely(!at_switch))
+        now = between_switches_ns(cpu, now);
+    else if (unlikely(cpu->compare))
+        compare_clocks(cpu, now);
+    /* The scheduler saves itself the reading where it read a moment ago. */
+    if (unlikely((__s64)(now - cpu->since_ns) < 0)) now = cpu->since_ns;
+    *elapsed = cpu->since_ns ? now - cpu->since_ns : 0;
     return now;
 }
 

@@ -79,16 +79,16 @@ struct cpu_usage_cpu {
     /* a sum over all its tasks: cycles or nanoseconds with a busy sibling */
     unsigned long long shared;
     unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
-    unsigned int pad1;
+    unsigned int has_counter;
 
     unsigned long long counter;
     unsigned long long enabled;
     unsigned long long running;
-    unsigned long long gaps; /* slices whose cycles were not counted */
-    unsigned long long has_counter;
-    long long behind_ns;        /* the clock less the event's time, at its most */
-    unsigned long long squared; /* a sum as `shared`: cycles x GHz^2 */
-    long long package_id;       /* of the reader */
+    unsigned long long gaps;        /* slices whose cycles were not counted */
+    unsigned long long compared_ns; /* when the clocks were compared; 0: never */
+    long long behind_ns;            /* the clock less the event's time, at its most */
+    unsigned long long squared;     /* a sum as `shared`: cycles x GHz^2 */
+    long long package_id;           /* of the reader */
 
     struct cpu_usage_recent_task recent[CPU_USAGE_RECENT_TASKS]; /* by the last bits of pid */
     struct cpu_usage_value usage[CPU_USAGE_SLOTS];
