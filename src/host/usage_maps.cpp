@@ -33,10 +33,11 @@ std::string boot_id(const std::filesystem::path& root) {
     return text ? std::string(trim(*text)) : std::string();
 }
 
+/// Those that the program was written with, not libbpf's own.
 template <typename Function>
 void each_map(bpf_object* object, Function function) {
     bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object) function(map);
+    bpf_object__for_each_map(map, object) if (!bpf_map__is_internal(map)) function(map);
 }
 
 /// Empty if the map that is pinned is as this one will be.

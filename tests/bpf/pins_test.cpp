@@ -232,6 +232,21 @@ TEST_F(Pins, a_zone_that_was_being_written_has_lost_its_place_and_keeps_its_sum)
     EXPECT_EQ(found->energy_uj, 7U);
 }
 
+/// The scheduler's clock and the monotonic one drift apart; a minute may pass between two readings, or a day
+/// without a daemon.
+TEST_F(Pins, clocks_are_compared_while_nobody_reads) {
+    Spinner spinner(1, 0);
+    Spinner beside(1, 0);  // so that one follows the other
+    uint64_t gaps = *read().cycles_gaps;
+    sleep_ms(50);
+    auto cpus = pinned<cpu_usage_cpu>("cpus", 1);
+    int64_t apart_ns = load_once(cpus[0].apart_ns);
+    cpus[0].apart_ns = apart_ns - 900'000;  // as in half an hour, or in two seconds at worst
+    sleep_ms(1300);
+    EXPECT_NEAR(static_cast<double>(load_once(cpus[0].apart_ns)), static_cast<double>(apart_ns), 200'000);
+    EXPECT_EQ(*read().cycles_gaps, gaps);
+}
+
 TEST_F(Pins, one_pid_of_two_domains_is_the_later_ones) {
     Spinner spinner;
     Process process = spinner.process();

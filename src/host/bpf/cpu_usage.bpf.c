@@ -16,6 +16,7 @@
 #include "cpu_usage.h"
 
 #define PF_KTHREAD 0x00200000
+#define COMPARE_PERIOD_NS 1000000000ULL
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
@@ -33,7 +34,17 @@ struct sched_entity {
     struct cfs_rq* cfs_rq;
 } __attribute__((preserve_access_index));
 
-struct css_set;
+struct kernfs_node {
+    __u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+    struct kernfs_node* kn;
+} __attribute__((preserve_access_index));
+
+struct css_set {
+    struct cgroup* dfl_cgrp;
+} __attribute__((preserve_access_index));
 
 struct task_struct {
     unsigned int flags;
@@ -177,19 +188,19 @@ static __always_inline __u32 name_of(struct task_struct* task) { return *(const 
 static __always_inline __u32 place_of(struct task_struct* task, struct cpu_usage_cpu* cpu) {
     struct cpu_usage_recent_task* recent;
     __u64 start_ns = task->start_boottime;
-    struct css_set* cgroups = task->cgroups;
+    __u64 cgroup_id = task->cgroups->dfl_cgrp->kn->id;
     __u32 pid = task->pid, name = name_of(task);
 
     if (pid == 0) return place(CPU_USAGE_SLOT_IDLE, CPU_USAGE_HELPERS);
     recent = &cpu->recent[pid % CPU_USAGE_RECENT_TASKS];
     if (likely(recent->start_ns == start_ns && recent->pid == pid && recent->name == name &&
-               recent->owners_version == cpu->owners_version && recent->cgroups == (__u64)cgroups))
+               recent->owners_version == cpu->owners_version && recent->cgroup_id == cgroup_id))
         return recent->place;
     /* Before anything is looked up: what the reader changes from now on comes with another version. */
     recent->owners_version = __sync_fetch_and_add(&cpu->owners_version, 0);
     recent->place = find_place(task);
     recent->start_ns = start_ns;
-    *(volatile __u64*)&recent->cgroups = (__u64)cgroups;
+    recent->cgroup_id = cgroup_id;
     recent->pid = pid;
     recent->name = name;
     return recent->place;
@@ -211,25 +222,26 @@ static __always_inline __u64 between_switches_ns(struct cpu_usage_cpu* cpu, __u6
         cpu->apart_ns = monotonic - scheduler;
         cpu->compared_ns = scheduler;
     }
-    cpu->compare = 1;
+    cpu->compare_ns = 0;
     return monotonic - cpu->apart_ns;
 }
 
-/* At the switch after that. The scheduler's clock was read before this one, mostly by a microsecond, but a
- * virtual machine may be held up in between: so the two are as near as they were ever seen, but for what
- * they drift. */
+/* At the switch after that, and once a second, so that they cannot drift far apart unseen. The scheduler's
+ * clock was read before this one, mostly by a microsecond, but a virtual machine may be held up in between:
+ * so the two are as near as they were ever seen, but for what they drift. */
 static __always_inline void compare_clocks(struct cpu_usage_cpu* cpu, __u64 scheduler) {
     __s64 apart = bpf_ktime_get_ns() - scheduler, less;
     __s64 most = cpu->apart_ns + (__s64)((scheduler - cpu->compared_ns) >> 10);
 
-    if (apart > most) apart = most;
+    if (cpu->compared_ns && apart > most) apart = most;
     less = cpu->apart_ns - apart;
-    /* These were told by the monotonic clock. */
-    cpu->since_ns += less;
-    if (less > 0) cpu->behind_ns += less;
+    if (!cpu->compare_ns) { /* these were told by the monotonic clock */
+        if (cpu->compared_ns) cpu->since_ns += less;
+        if (cpu->compared_ns && less > 0) cpu->behind_ns += less;
+    }
     cpu->apart_ns = apart;
     cpu->compared_ns = scheduler;
-    cpu->compare = 0;
+    cpu->compare_ns = scheduler + COMPARE_PERIOD_NS;
 }
 
 /* When the slice ends, and how long it was: slices follow one another without a gap or an overlap, whichever
@@ -240,7 +252,7 @@ static __always_inline __u64 take_time(struct cpu_usage_cpu* cpu, struct task_st
 
     if (unlikely(!at_switch))
         now = between_switches_ns(cpu, now);
-    else if (unlikely(cpu->compare))
+    else if (unlikely(now >= cpu->compare_ns))
         compare_clocks(cpu, now);
     /* The scheduler saves itself the reading where it read a moment ago. */
     if (unlikely((__s64)(now - cpu->since_ns) < 0)) now = cpu->since_ns;
@@ -257,8 +269,8 @@ static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_pe
     __u64 running = value->running - cpu->running;
     __s64 behind = now - value->running, most = cpu->behind_ns;
 
-    /* The two clocks drift apart, too. */
-    cpu->behind_ns = most - (__s64)(elapsed >> 8);
+    /* Between switches the clock is another one, which drifts. */
+    cpu->behind_ns = most - (__s64)(elapsed >> 11);
     if (behind > cpu->behind_ns) cpu->behind_ns = behind;
     if (value->enabled - cpu->enabled != running) return false;
     if (running == 0) return elapsed < 10000;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /* What the BPF program and its reader share: the values of the maps. They may stay pinned while a daemon
- * is away, so a change of any of them needs another CPU_USAGE_LAYOUT. */
+ * is away, so a change of any of them, or of who owns a task, needs another CPU_USAGE_LAYOUT. */
 #ifndef VIRT_POWER_HOST_CPU_USAGE_H
 #define VIRT_POWER_HOST_CPU_USAGE_H
 
 #define CPU_USAGE_LAYOUT 3
 
-/* Slots of the map `usage`: everything that no domain owns, the idle task, what domains used that
+/* Slots of each CPU: everything that no domain owns, the idle task, what domains used that
  * ended long ago, then the domains. */
 #define CPU_USAGE_SLOT_REST 0
 #define CPU_USAGE_SLOT_IDLE 1
@@ -51,8 +51,8 @@ struct cpu_usage_owner {
  * need not be looked for again: the task's process, name and cgroups, and the version of what the reader
  * knows. */
 struct cpu_usage_recent_task {
-    unsigned long long start_ns; /* with pid: which task */
-    unsigned long long cgroups;  /* the kernel's set of them; only ever compared */
+    unsigned long long start_ns;  /* with pid: which task */
+    unsigned long long cgroup_id; /* version 2; an id is never given twice */
     unsigned int pid;
     unsigned int name; /* its first four letters */
     unsigned int owners_version;
@@ -72,23 +72,25 @@ struct cpu_usage_cpu {
     unsigned long long busy;
     unsigned long long sibling_busy_ns; /* the sibling's, at since_ns */
     long long apart_ns;                 /* the monotonic clock less the scheduler's */
-    unsigned int compare;               /* whether the next switch compares them */
+    unsigned long long compare_ns;      /* when a switch compares them again; 0: the next one */
     unsigned int owners_version;        /* of the reader: another one with each change of who owns what */
     unsigned int sibling_plus_1;        /* number of the CPU; 0: none */
     unsigned int count_cycles;          /* of the reader */
+    unsigned int has_counter;
     /* a sum over all its tasks: cycles or nanoseconds with a busy sibling */
     unsigned long long shared;
-    unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
-    unsigned int has_counter;
 
     unsigned long long counter;
     unsigned long long enabled;
     unsigned long long running;
     unsigned long long gaps;        /* slices whose cycles were not counted */
-    unsigned long long compared_ns; /* when the clocks were compared; 0: never */
+    unsigned long long compared_ns; /* when they were compared last; 0: never */
     long long behind_ns;            /* the clock less the event's time, at its most */
     unsigned long long squared;     /* a sum as `shared`: cycles x GHz^2 */
     long long package_id;           /* of the reader */
+
+    unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
+    unsigned int pad[15];
 
     struct cpu_usage_recent_task recent[CPU_USAGE_RECENT_TASKS]; /* by the last bits of pid */
     struct cpu_usage_value usage[CPU_USAGE_SLOTS];
