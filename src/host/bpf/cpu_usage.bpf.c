@@ -235,10 +235,7 @@ static __always_inline void compare_clocks(struct cpu_usage_cpu* cpu, __u64 sche
 
     if (cpu->compared_ns && apart > most) apart = most;
     less = cpu->apart_ns - apart;
-    if (!cpu->compare_ns) { /* these were told by the monotonic clock */
-        if (cpu->compared_ns) cpu->since_ns += less;
-        if (cpu->compared_ns && less > 0) cpu->behind_ns += less;
-    }
+    if (cpu->compared_ns && !cpu->compare_ns) cpu->since_ns += less; /* the monotonic clock told it */
     cpu->apart_ns = apart;
     cpu->compared_ns = scheduler;
     cpu->compare_ns = scheduler + COMPARE_PERIOD_NS;
@@ -261,26 +258,27 @@ static __always_inline __u64 take_time(struct cpu_usage_cpu* cpu, struct task_st
 }
 
 /* An event that a CPU lost stands still: neither its count nor its times go on. What it lost is how
- * much its time stays behind the clock from then on. In one slice that cannot be seen, since the two
- * are read one after the other: an interrupt or, in a virtual machine, a pause between them makes this
- * slice longer for the event, and the next one shorter. But it only ever makes the event seem ahead. */
+ * much its time stays behind the scheduler's clock from then on, which is the clock of events, too. In one
+ * slice that cannot be seen, since the two are read one after the other: an interrupt or, in a virtual
+ * machine, a pause between them makes this slice longer for the event, and the next one shorter. But it only
+ * ever makes the event seem ahead. Between switches another clock is read, which tells nothing of that. */
 static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_perf_event_value* value,
-                                        __u64 now, __u64 elapsed) {
+                                        bool at_switch, __u64 now, __u64 elapsed) {
     __u64 running = value->running - cpu->running;
     __s64 behind = now - value->running, most = cpu->behind_ns;
 
-    /* Between switches the clock is another one, which drifts. */
-    cpu->behind_ns = most - (__s64)(elapsed >> 11);
-    if (behind > cpu->behind_ns) cpu->behind_ns = behind;
     if (value->enabled - cpu->enabled != running) return false;
     if (running == 0) return elapsed < 10000;
-    /* The clocks may differ by 500 ppm while one of them is being set right. */
+    if (!at_switch) return true;
+    if (!cpu->knows_behind || behind > most) cpu->behind_ns = behind;
+    if (!cpu->knows_behind) most = behind;
+    cpu->knows_behind = 1;
     return behind - most < 1000000 + (__s64)(elapsed >> 10);
 }
 
 /* Cycles in the slice that ends, and the time in which they were counted. What the event did not count
  * all the time is a gap: too few cycles would be a wrong share. */
-static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, __u64 elapsed,
+static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, bool at_switch, __u64 now, __u64 elapsed,
                                          __u64* counted_ns) {
     struct bpf_perf_event_value value = {};
     __u64 cycles = 0;
@@ -293,8 +291,9 @@ static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, __u64 now, _
     }
     /* Another event in the place of one that was lost: nothing that is known of that one holds. */
     if (value.enabled < cpu->enabled) cpu->has_counter = 0;
-    if (!cpu->has_counter) cpu->behind_ns = now - value.running;
-    if (cpu->has_counter && value.counter >= cpu->counter && counted_all(cpu, &value, now, elapsed)) {
+    if (!cpu->has_counter) cpu->knows_behind = 0;
+    if (cpu->has_counter && value.counter >= cpu->counter &&
+        counted_all(cpu, &value, at_switch, now, elapsed)) {
         cycles = value.counter - cpu->counter;
         *counted_ns = value.running - cpu->running;
     } else if (cpu->since_ns) { /* else counting only starts */
@@ -382,7 +381,7 @@ static __always_inline void charge(struct task_struct* task, bool at_switch, boo
     counts = cpu->since_ns; /* else counting starts on this CPU */
     now = take_time(cpu, task, at_switch, &elapsed);
     shared_ns = take_shared_ns(cpu, now, elapsed);
-    if (unlikely(cpu->count_cycles)) cycles = take_cycles(cpu, now, elapsed, &counted_ns);
+    if (unlikely(cpu->count_cycles)) cycles = take_cycles(cpu, at_switch, now, elapsed, &counted_ns);
     cpu->since_ns = now;
     note_busy(cpu, now, busy_from_now);
     if (unlikely(!counts)) return;

@@ -85,12 +85,13 @@ struct cpu_usage_cpu {
     unsigned long long running;
     unsigned long long gaps;        /* slices whose cycles were not counted */
     unsigned long long compared_ns; /* when they were compared last; 0: never */
-    long long behind_ns;            /* the clock less the event's time, at its most */
+    long long behind_ns;            /* the clock less the event's time, at its most, at a switch */
     unsigned long long squared;     /* a sum as `shared`: cycles x GHz^2 */
     long long package_id;           /* of the reader */
 
     unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
-    unsigned int pad[15];
+    unsigned int knows_behind;
+    unsigned int pad[14];
 
     struct cpu_usage_recent_task recent[CPU_USAGE_RECENT_TASKS]; /* by the last bits of pid */
     struct cpu_usage_value usage[CPU_USAGE_SLOTS];
