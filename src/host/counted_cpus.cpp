@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "counted_cpus.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -12,6 +13,8 @@ namespace {
 
 /// Where events fail all the time, opening others is no use more often.
 constexpr uint64_t mend_period_ns = 10'000'000'000;
+/// But once: where counters are short, the event that was closed may hold one for a moment.
+constexpr uint64_t mend_soon_ns = 1'000'000'000;
 
 }  // namespace
 
@@ -121,11 +124,16 @@ void CountedCpus::mend_events() {
     std::vector<uint64_t> gaps = read_gaps();
     uint64_t now_ns = boottime_ns();
     if (gaps != gaps_ && now_ns >= mend_again_ns_) {
+        std::vector<uint32_t> mended;
         for (uint32_t cpu = 0; cpu < gaps.size(); cpu++)
-            if (gaps[cpu] != gaps_[cpu]) events_->drop(cpu, maps_->cycle_events());
+            if (gaps[cpu] != gaps_[cpu]) mended.push_back(cpu);
+        for (uint32_t cpu : mended) events_->drop(cpu, maps_->cycle_events());
         events_->cover(topology_.online_cpus(), maps_->cycle_events());
         charge_running();  // the new events' first values; what came before them is a gap
-        mend_again_ns_ = now_ns + mend_period_ns;
+        bool all = std::all_of(mended.begin(), mended.end(),
+                               [&](uint32_t cpu) { return load_once(maps_->cpu(cpu).has_counter) != 0; });
+        mended_soon_ = !all && !mended_soon_;
+        mend_again_ns_ = now_ns + (mended_soon_ ? mend_soon_ns : mend_period_ns);
         gaps = read_gaps();
     }
     gaps_ = std::move(gaps);

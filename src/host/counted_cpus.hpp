@@ -52,6 +52,7 @@ private:
     bool has_siblings_ = false;                            ///< or had, since counting began
     Weighing weighing_;
     std::vector<uint64_t> gaps_;  ///< by CPU, at the last refresh
+    bool mended_soon_ = false;
     uint64_t mend_again_ns_ = 0;
 };
 

@@ -17,6 +17,7 @@
 
 #define PF_KTHREAD 0x00200000
 #define COMPARE_PERIOD_NS 1000000000ULL
+#define ENOUGH_SEEN 16
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
@@ -261,7 +262,8 @@ static __always_inline __u64 take_time(struct cpu_usage_cpu* cpu, struct task_st
  * much its time stays behind the scheduler's clock from then on, which is the clock of events, too. In one
  * slice that cannot be seen, since the two are read one after the other: an interrupt or, in a virtual
  * machine, a pause between them makes this slice longer for the event, and the next one shorter. But it only
- * ever makes the event seem ahead. Between switches another clock is read, which tells nothing of that. */
+ * ever makes the event seem ahead: how far behind it is, some switches tell together. Between them another
+ * clock is read, which tells nothing of that. */
 static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_perf_event_value* value,
                                         bool at_switch, __u64 now, __u64 elapsed) {
     __u64 running = value->running - cpu->running;
@@ -270,9 +272,11 @@ static __always_inline bool counted_all(struct cpu_usage_cpu* cpu, struct bpf_pe
     if (value->enabled - cpu->enabled != running) return false;
     if (running == 0) return elapsed < 10000;
     if (!at_switch) return true;
-    if (!cpu->knows_behind || behind > most) cpu->behind_ns = behind;
-    if (!cpu->knows_behind) most = behind;
-    cpu->knows_behind = 1;
+    if (!cpu->behind_seen || behind > most) cpu->behind_ns = behind;
+    if (cpu->behind_seen < ENOUGH_SEEN) {
+        cpu->behind_seen++;
+        return true;
+    }
     return behind - most < 1000000 + (__s64)(elapsed >> 10);
 }
 
@@ -291,7 +295,7 @@ static __always_inline __u64 take_cycles(struct cpu_usage_cpu* cpu, bool at_swit
     }
     /* Another event in the place of one that was lost: nothing that is known of that one holds. */
     if (value.enabled < cpu->enabled) cpu->has_counter = 0;
-    if (!cpu->has_counter) cpu->knows_behind = 0;
+    if (!cpu->has_counter) cpu->behind_seen = 0;
     if (cpu->has_counter && value.counter >= cpu->counter &&
         counted_all(cpu, &value, at_switch, now, elapsed)) {
         cycles = value.counter - cpu->counter;

@@ -90,7 +90,7 @@ struct cpu_usage_cpu {
     long long package_id;           /* of the reader */
 
     unsigned int package_plus_1; /* of the reader: index of its package; 0: never seen online */
-    unsigned int knows_behind;
+    unsigned int behind_seen;    /* at so many switches */
     unsigned int pad[14];
 
     struct cpu_usage_recent_task recent[CPU_USAGE_RECENT_TASKS]; /* by the last bits of pid */
