@@ -3,8 +3,8 @@
  * Charges each slice of CPU time, and the cycles in it, to the domain that owns
  * the task. Two programs call the same code: one at each context switch, one
  * that the reader runs on each CPU before it reads, for the slice that is
- * still running. No switch comes between in either, so nothing here is atomic:
- * all counters are per CPU, and the reader sums those of a package.
+ * still running. No switch comes between in either, so no counter is atomic:
+ * all of them are per CPU, and the reader sums those of a package.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -157,9 +157,9 @@ static __always_inline __u32 find_place(struct task_struct* task) {
                 return place(owner->slot, is_vcpu(task) ? CPU_USAGE_VCPUS : CPU_USAGE_HELPERS);
         }
     }
+    /* Helper processes and vhost threads live in the domain's cgroup. */
     set = bpf_map_lookup_elem(&settings, &zero);
     if (!set) return place(CPU_USAGE_SLOT_REST, CPU_USAGE_HELPERS);
-        /* Helper processes and vhost threads live in the domain's cgroup. */
 #pragma unroll
     for (n = 0; n < CPU_USAGE_MAX_LEVELS; n++) {
         __u32 level = set->cgroup_levels[n], *slot;
