@@ -5,8 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "kernel_file.hpp"
-
 namespace virt_power {
 
 int64_t CpuTopology::read_package_id(uint32_t cpu) const {
@@ -46,7 +44,7 @@ std::optional<uint32_t> CpuTopology::sibling_of(uint32_t cpu) const {
 }
 
 Result<bool> CpuTopology::refresh() {
-    Result<std::string> text = read_kernel_file(root_ / "sys/devices/system/cpu/online");
+    Result<std::string> text = online_file_.read();
     if (!text) return text.error();
     if (*text == online_text_) return false;
     Result<std::vector<uint32_t>> cpus = parse_cpu_list(*text);

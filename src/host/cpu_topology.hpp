@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel_file.hpp"
 #include "virt-power/result.hpp"
 
 namespace virt_power {
@@ -27,7 +28,8 @@ struct KnownCpu {
 /// ids, and keep it; a CPU that goes offline keeps its package.
 class CpuTopology {
 public:
-    explicit CpuTopology(std::filesystem::path root) : root_(std::move(root)) {}
+    explicit CpuTopology(std::filesystem::path root)
+        : root_(std::move(root)), online_file_(root_ / "sys/devices/system/cpu/online") {}
 
     /// Reads the online mask and, where it changed, the packages. True if it
     /// changed. Malformed, Gone: what was known before stays.
@@ -51,6 +53,7 @@ private:
     [[nodiscard]] std::map<uint32_t, uint32_t> read_siblings(const std::vector<uint32_t>& cpus) const;
 
     std::filesystem::path root_;
+    RepeatedFile online_file_;
     std::string online_text_;
     std::vector<uint32_t> online_;
     std::vector<int64_t> package_ids_;

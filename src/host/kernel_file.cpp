@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
-
-#include "file_descriptor.hpp"
+#include <utility>
 
 namespace virt_power {
 namespace {
@@ -36,6 +36,14 @@ ErrorKind kind_of(int error_number) {
 
 Error malformed(std::string message) { return {ErrorKind::Malformed, 0, std::move(message)}; }
 
+Error too_long(const std::filesystem::path& path, size_t limit) {
+    return malformed(fmt::format("{} is longer than {} bytes", path.string(), limit));
+}
+
+FileDescriptor open_to_read(const std::filesystem::path& path) {
+    return FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+}
+
 }  // namespace
 
 std::string error_text(int error_number) {
@@ -49,7 +57,7 @@ Error system_error(int error_number, std::string_view operation, const std::file
 }
 
 Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t limit) {
-    FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    FileDescriptor file = open_to_read(path);
     if (!file) return system_error(errno, "open", path);
     std::string text(limit + 1, '\0');
     size_t filled = 0;
@@ -61,9 +69,25 @@ Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t l
         // A sysfs attribute comes in one piece; long files of /proc come by the page.
         if (size == 0 || limit <= one_page) break;
     }
-    if (filled > limit) return malformed(fmt::format("{} is longer than {} bytes", path.string(), limit));
+    if (filled > limit) return too_long(path, limit);
     text.resize(filled);
     return text;
+}
+
+Result<std::string> RepeatedFile::read() {
+    std::array<char, one_page + 1> text;
+    bool fresh = !file_;
+    while (true) {
+        if (!file_) file_ = open_to_read(path_);
+        if (!file_) return system_error(errno, "open", path_);
+        ssize_t size = ::pread(file_.get(), text.data(), text.size(), 0);
+        if (size < 0 && errno == EINTR) continue;
+        if (size > static_cast<ssize_t>(one_page)) return too_long(path_, one_page);
+        if (size >= 0) return std::string(text.data(), static_cast<size_t>(size));
+        Error error = system_error(errno, "read", path_);
+        file_ = FileDescriptor();
+        if (std::exchange(fresh, true)) return error;
+    }
 }
 
 Status write_kernel_file(const std::filesystem::path& path, std::string_view value) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "file_descriptor.hpp"
 #include "numbers.hpp"
 #include "virt-power/result.hpp"
 
@@ -19,6 +20,18 @@ namespace virt_power {
 /// than a page. A file that holds more is
 /// Malformed. May block for as long as the kernel's driver does.
 Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t limit = 4096);
+
+/// As read_kernel_file, again and again: the file stays open, which is most of what a reading costs. One that
+/// was taken away and is there again is opened anew.
+class RepeatedFile {
+public:
+    explicit RepeatedFile(std::filesystem::path path) : path_(std::move(path)) {}
+    Result<std::string> read();
+
+private:
+    std::filesystem::path path_;
+    FileDescriptor file_;
+};
 
 /// Writes a value to a file that is there, in one call, since the kernel takes each
 /// call for a whole value. The error_number is the kernel's. Never makes a file, and the

@@ -284,7 +284,7 @@ Result<BpfCounting> make_bpf_usage_counter(CpuTopology& topology, BpfOptions opt
     if (Status btf = check_btf(options.root); !btf) return btf.error();
     std::optional<CycleEvents> events;
     if (options.cycles && !kvm_mediates_pmu(options.root))
-        events = CycleEvents::probe(PerfSystem::kernel(), *options.cycles, topology.online_cpus());
+        events = CycleEvents::probe(*options.perf, *options.cycles, topology.online_cpus());
     UsageMapsOptions with;
     with.root = options.root;
     if (options.pin) with.bpf_fs = options.bpf_fs;

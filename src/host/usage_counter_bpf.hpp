@@ -21,6 +21,7 @@ struct BpfOptions {
     std::filesystem::path root = "/";  ///< of /proc and /sys
     /// What is read as cycles; tests without a PMU take a software event. Nothing: count time alone.
     std::optional<PerfEvent> cycles = PerfEvent{PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, true};
+    const PerfSystem* perf = &PerfSystem::kernel();  ///< outlives the counter
     std::filesystem::path bpf_fs;     ///< where what is counted can outlive this process; empty: nowhere
     std::filesystem::path state_dir;  ///< of the daemon whose count it is
     bool pin = true;                  ///< false: it does not, and what was kept there is removed

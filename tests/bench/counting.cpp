@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "counting.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
@@ -29,6 +31,33 @@ std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& 
         if (!added) fail(added.error().message);
     }
     return std::move(counting->counter);
+}
+
+bpf_insn instruction(int code, int to, int from, int offset, int value) {
+    bpf_insn made{};
+    made.code = static_cast<__u8>(code);
+    made.dst_reg = static_cast<__u8>(to & 0xf);
+    made.src_reg = static_cast<__u8>(from & 0xf);
+    made.off = static_cast<__s16>(offset);
+    made.imm = value;
+    return made;
+}
+
+BareProgram::BareProgram(const std::vector<bpf_insn>& code) {
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = BPF_TRACE_RAW_TP;
+    int id = libbpf_find_vmlinux_btf_id("sched_switch", BPF_TRACE_RAW_TP);
+    if (id <= 0) fail("the kernel's BTF does not tell of sched_switch");
+    options.attach_btf_id = static_cast<__u32>(id);
+    program_ = FileDescriptor(
+        bpf_prog_load(BPF_PROG_TYPE_TRACING, "bench", "GPL", code.data(), code.size(), &options));
+    link_ = FileDescriptor(program_ ? bpf_raw_tracepoint_open(nullptr, program_.get()) : -1);
+    if (!link_) fail("a program cannot be attached");
+}
+
+BareProgram BareProgram::empty() {
+    return BareProgram(
+        {instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0), instruction(BPF_JMP | BPF_EXIT)});
 }
 
 ProgramRuns program_runs() {

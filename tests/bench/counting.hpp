@@ -4,11 +4,14 @@
 #ifndef VIRT_POWER_TESTS_BENCH_COUNTING_HPP
 #define VIRT_POWER_TESTS_BENCH_COUNTING_HPP
 
+#include <linux/bpf.h>
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "file_descriptor.hpp"
 #include "usage_counter_bpf.hpp"
 
 namespace virt_power::bench {
@@ -24,6 +27,19 @@ std::pair<std::string, PerfEvent> cycle_event(int cpu);
 
 /// Counts until it is destroyed; each process is a domain.
 std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& kind);
+
+/// A program that is next to nothing on the context switch, in our one's place, until it is destroyed.
+class BareProgram {
+public:
+    explicit BareProgram(const std::vector<bpf_insn>& code);
+    /// Does nothing: what is left is the way there.
+    static BareProgram empty();
+
+private:
+    FileDescriptor program_, link_;
+};
+
+bpf_insn instruction(int code, int to = 0, int from = 0, int offset = 0, int value = 0);
 
 struct ProgramRuns {
     uint64_t count = 0;

@@ -48,8 +48,12 @@ Child ProcessPair::start_peer(int cpu) {
 }
 
 ProcessPair::ProcessPair(int cpu) : steps_(shared_number()), alone_(take_cpu(cpu)), peer_(start_peer(cpu)) {
-    constexpr uint64_t trip_ns = 2 * ns_per_s / switches_per_s;
     *steps_ = 10'000;
+    adjust();
+}
+
+void ProcessPair::adjust() {
+    constexpr uint64_t trip_ns = 2 * ns_per_s / switches_per_s;
     for (int attempt = 0; attempt < 5; attempt++) {
         Done done = run_trips(100);
         *steps_ = std::max<uint64_t>(1, *steps_ * 100 * trip_ns / done.cpu_ns);

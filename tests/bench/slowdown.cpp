@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What counting costs work on a CPU that switches 10,000 times a second: CPU
-// time for the same work with the BPF program attached and without, by turns.
+// time for the same work with the BPF program attached and without, by turns. And with a program in its place
+// that does nothing, which is the least that can be told apart from no program.
 //
 // usage: slowdown PAIRS BLOCKS BLOCK_MS DOMAINS [QEMU_PID MEMORY_BYTES]
 // A pair has BLOCKS blocks with and as many without, by turns. With a guest: QEMU's
@@ -34,17 +35,20 @@ void add(Done& sum, const Done& done) {
 
 double each_ns(const Done& done) { return static_cast<double>(done.cpu_ns) / static_cast<double>(done.work); }
 
-std::string measure(const Plan& plan, const Kind& kind, CpuTopology& topology, Workload& workload) {
+/// start: begins what may slow the work down, until what it returns is destroyed.
+template <typename Start>
+std::string measure(const Plan& plan, std::string_view name, Workload& workload, Start start) {
     std::vector<double> with_ns;
     std::vector<double> without_ns;
     Done all_without;
     for (uint64_t pair = 0; pair < plan.pairs; pair++) {
         Done with;
         Done without;
+        workload.adjust();
         for (uint64_t block = 0; block < plan.blocks; block++)
             for (bool counting : {block % 2 == pair % 2, block % 2 != pair % 2}) {
-                std::unique_ptr<UsageCounter> counter;
-                if (counting) counter = start_counting(topology, kind);
+                std::optional<decltype(start())> counter;
+                if (counting) counter.emplace(start());
                 ::usleep(pause_us);
                 add(counting ? with : without, workload.run(plan.block_ns));
                 counter.reset();
@@ -55,8 +59,8 @@ std::string measure(const Plan& plan, const Kind& kind, CpuTopology& topology, W
         add(all_without, without);
     }
     double rate = static_cast<double>(all_without.switches) / static_cast<double>(all_without.cpu_ns) * 1e9;
-    return fmt::format(R"({{"name": "{}", "switches_per_s": {:.0f}, "with_ns": {}, "without_ns": {}}})",
-                       kind.name, rate, numbers(with_ns), numbers(without_ns));
+    return fmt::format(R"({{"name": "{}", "switches_per_s": {:.0f}, "with_ns": {}, "without_ns": {}}})", name,
+                       rate, numbers(with_ns), numbers(without_ns));
 }
 
 void run(const Plan& plan, pid_t qemu, uint64_t memory_bytes) {
@@ -71,11 +75,14 @@ void run(const Plan& plan, pid_t qemu, uint64_t memory_bytes) {
         workload = std::make_unique<ProcessPair>(cpu);
     std::vector<pid_t> known = domains.pids();
     for (pid_t pid : workload->processes()) known.push_back(pid);
+    std::string kinds;
     auto [event_name, event] = cycle_event(cpu);
-    std::string text = measure(plan, {"time", std::nullopt, known}, topology, *workload) + ", " +
-                       measure(plan, {event_name, event, known}, topology, *workload);
-    std::printf("{\"alone\": %s, \"domains\": %zu, \"kinds\": [%s]}\n", workload->alone() ? "true" : "false",
-                known.size(), text.c_str());
+    for (const Kind& kind : {Kind{"time", std::nullopt, known}, Kind{event_name, event, known}})
+        kinds += (kinds.empty() ? "" : ", ") +
+                 measure(plan, kind.name, *workload, [&] { return start_counting(topology, kind); });
+    std::string empty = measure(plan, "an empty program", *workload, BareProgram::empty);
+    std::printf("{\"alone\": %s, \"domains\": %zu, \"kinds\": [%s], \"empty\": %s}\n",
+                workload->alone() ? "true" : "false", known.size(), kinds.c_str(), empty.c_str());
 }
 
 }  // namespace

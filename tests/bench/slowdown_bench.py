@@ -33,7 +33,7 @@ def start_guest(lab, kvm):
 
 def slowdowns(found):
     """Percent, by pairs."""
-    for kind in found["kinds"]:
+    for kind in [*found["kinds"], found["empty"]]:
         percent = [(a / b - 1) * 100 for a, b in zip(kind.pop("with_ns"), kind.pop("without_ns"), strict=True)]
         kind["slower_percent"] = estimate(percent).as_dict()
         kind["slower_percent_worst_pair"] = max(percent)
@@ -56,6 +56,6 @@ def lines(found):
     for name, text in (("processes", "two processes"), ("guest", guest)):
         part = found[name]
         alone = "" if part["alone"] else "; other work was not kept away"
-        for kind in part["kinds"]:
+        for kind in [*part["kinds"], part["empty"]]:
             yield (f"  {text + ', ' + kind['name']:40} {span(kind['slower_percent'], 3)}, worst pair "
                    f"{kind['slower_percent_worst_pair']:.3f}; {kind['switches_per_s']:.0f} switches a second{alone}")

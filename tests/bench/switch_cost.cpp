@@ -6,7 +6,6 @@
 // usage: switch-cost PAIRS TRIPS DOMAINS
 // One JSON object: nanoseconds a switch of each run, by kind.
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
 #include <sys/resource.h>
@@ -72,39 +71,11 @@ double one_run_ns(const PingPong& game, uint64_t trips) {
            static_cast<double>(after.count - before.count);
 }
 
-/// What the kernel's statistics give for a program that is next to nothing, attached in our one's place.
-std::vector<double> program_ns(const std::vector<bpf_insn>& code, const PingPong& game, size_t pairs,
-                               uint64_t trips) {
-    LIBBPF_OPTS(bpf_prog_load_opts, options);
-    options.expected_attach_type = BPF_TRACE_RAW_TP;
-    int id = libbpf_find_vmlinux_btf_id("sched_switch", BPF_TRACE_RAW_TP);
-    if (id <= 0) fail("the kernel's BTF does not tell of sched_switch");
-    options.attach_btf_id = static_cast<__u32>(id);
-    FileDescriptor program(
-        bpf_prog_load(BPF_PROG_TYPE_TRACING, "bench", "GPL", code.data(), code.size(), &options));
-    FileDescriptor link(program ? bpf_raw_tracepoint_open(nullptr, program.get()) : -1);
-    if (!link) fail("a program cannot be attached");
+/// What the kernel's statistics give for a program.
+std::vector<double> program_ns(const BareProgram&, const PingPong& game, size_t pairs, uint64_t trips) {
     std::vector<double> each_ns;
-    for (size_t pair = 0; pair < pairs; pair++) {
-        each_ns.push_back(one_run_ns(game, trips));
-    }
+    for (size_t pair = 0; pair < pairs; pair++) each_ns.push_back(one_run_ns(game, trips));
     return each_ns;
-}
-
-bpf_insn instruction(int code, int to = 0, int from = 0, int offset = 0, int value = 0) {
-    bpf_insn made{};
-    made.code = static_cast<__u8>(code);
-    made.dst_reg = static_cast<__u8>(to & 0xf);
-    made.src_reg = static_cast<__u8>(from & 0xf);
-    made.off = static_cast<__s16>(offset);
-    made.imm = value;
-    return made;
-}
-
-/// Does nothing: what is left is the statistics' own clock, read twice, and the way there.
-std::vector<double> empty_program_ns(const PingPong& game, size_t pairs, uint64_t trips) {
-    return program_ns({instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0), instruction(BPF_JMP | BPF_EXIT)},
-                      game, pairs, trips);
 }
 
 /// Adds one to a number in an array, without which nothing can be counted.
@@ -113,17 +84,18 @@ std::vector<double> least_program_ns(const PingPong& game, size_t pairs, uint64_
     options.map_flags = BPF_F_MMAPABLE;
     FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench", 4, 8, 1, &options));
     if (!map) fail("a BPF map cannot be made");
-    return program_ns({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0),
-                       instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
-                       instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
-                       instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()),
-                       instruction(0), instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-                       instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
-                       instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
-                       instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
-                       instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
-                       instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0), instruction(BPF_JMP | BPF_EXIT)},
-                      game, pairs, trips);
+    BareProgram program({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0),
+                         instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
+                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
+                         instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()),
+                         instruction(0), instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+                         instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
+                         instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
+                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
+                         instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
+                         instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0),
+                         instruction(BPF_JMP | BPF_EXIT)});
+    return program_ns(program, game, pairs, trips);
 }
 
 std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& game, size_t pairs,
@@ -168,7 +140,7 @@ void run(size_t pairs, uint64_t trips, size_t domain_count) {
                                {event_name + ", of a domain", event, with_game}};
     int stats = ::bpf_enable_stats(BPF_STATS_RUN_TIME);
     if (stats < 0) fail("cannot count the runs of BPF programs");
-    std::string empty = numbers(empty_program_ns(game, pairs, trips));
+    std::string empty = numbers(program_ns(BareProgram::empty(), game, pairs, trips));
     std::string least = numbers(least_program_ns(game, pairs, trips));
     ::close(stats);
     std::string text;

@@ -19,6 +19,8 @@ struct Done {
 class Workload {
 public:
     virtual ~Workload() = default;
+    /// To so many switches, as fast as the CPU is now.
+    virtual void adjust() {}
     /// About so much time of its CPU.
     virtual Done run(uint64_t time_ns) = 0;
     /// What a counter is to take for domains.
@@ -31,6 +33,7 @@ public:
 class ProcessPair : public Workload {
 public:
     explicit ProcessPair(int cpu);
+    void adjust() override;
     Done run(uint64_t time_ns) override;
     [[nodiscard]] std::vector<pid_t> processes() const override { return {::getpid(), peer_.pid()}; }
     [[nodiscard]] bool alone() const override { return alone_; }

@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 #include <linux/perf_event.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "clock.hpp"
 #include "domain_cgroup.hpp"
@@ -258,6 +261,58 @@ TEST_F(BpfUsage, a_cpu_that_was_offline_between_two_readings_counts_cycles_again
     EXPECT_EQ(*read().cycles_gaps, mended);
     Usage after = owner(1);
     expect_within(*after.cycles - *before.cycles, after.time_ns - before.time_ns, 0.01, 2 * ms);
+}
+
+/// The kernel's events, which can be stopped, and of which there may be none for a while.
+class ShortOfEvents : public PerfSystem {
+public:
+    [[nodiscard]] Result<FileDescriptor> open(const PerfEvent& event, uint32_t cpu) const override {
+        if (refusals_ > 0) {
+            refusals_--;
+            return Error{ErrorKind::Transient, EBUSY, "none is free"};
+        }
+        Result<FileDescriptor> opened = kernel().open(event, cpu);
+        if (opened) last_[cpu] = FileDescriptor(::dup(opened->get()));
+        return opened;
+    }
+    [[nodiscard]] Result<uint64_t> read(const FileDescriptor& event) const override {
+        return kernel().read(event);
+    }
+
+    void stop(uint32_t cpu) { ASSERT_EQ(::ioctl(last_.at(cpu).get(), PERF_EVENT_IOC_DISABLE, 0), 0); }
+    void refuse(int times) { refusals_ = times; }
+
+private:
+    mutable std::map<uint32_t, FileDescriptor> last_;
+    mutable int refusals_ = 0;
+};
+
+TEST(BpfUsageMends, an_event_is_tried_again_after_a_second_where_none_was_free) {
+    CpuTopology topology("/");
+    ASSERT_TRUE(topology.refresh());
+    ShortOfEvents perf;
+    BpfOptions options;
+    options.cycles = PerfEvent{PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true};
+    options.perf = &perf;
+    auto made = make_bpf_usage_counter(topology, options);
+    if (!made) GTEST_SKIP() << made.error().message;
+    UsageCounter& counter = *made->counter;
+    Spinner spinner(1, 0);
+    ASSERT_TRUE(counter.add(1, spinner.process(), ""));
+    auto gaps = [&] { return *counter.read()->cycles_gaps; };
+    (void)gaps();
+    perf.stop(0);
+    perf.refuse(1);
+    sleep_ms(100);
+    uint64_t lost = gaps();  // and another one is asked for, which is refused
+    sleep_ms(100);
+    EXPECT_GT(gaps(), lost);
+    sleep_ms(1000);
+    (void)gaps();
+    sleep_ms(50);
+    uint64_t mended = gaps();
+    sleep_ms(200);
+    EXPECT_EQ(gaps(), mended);
 }
 
 TEST_F(BpfUsage, a_helper_in_the_domains_cgroup_is_the_domains) {

@@ -34,6 +34,28 @@ TEST(KernelFile, names_the_path_of_what_is_wrong) {
     EXPECT_THAT(gone.error().message, HasSubstr("/gone"));
 }
 
+TEST(RepeatedFile, reads_what_is_there_now) {
+    FakeRoot root;
+    RepeatedFile file(root.path() / "n");
+    EXPECT_EQ(file.read().error().kind, ErrorKind::Gone);
+    root.file("n", "0-3\n");
+    EXPECT_EQ(*file.read(), "0-3\n");
+    root.file("n", "0\n");
+    EXPECT_EQ(*file.read(), "0\n");
+    root.file("n", std::string(5000, '1'));
+    EXPECT_THAT(file.read().error().message, HasSubstr("/n is longer than 4096 bytes"));
+}
+
+TEST(RepeatedFile, opens_it_anew_where_it_cannot_be_read_any_more) {
+    FakeRoot root;
+    std::filesystem::create_directory(root.path() / "n");
+    RepeatedFile file(root.path() / "n");
+    EXPECT_EQ(file.read().error().error_number, EISDIR);
+    root.remove("n");
+    root.file("n", "0-3\n");
+    EXPECT_EQ(*file.read(), "0-3\n");
+}
+
 TEST(KernelFile, writes_a_value_to_a_file_that_is_there) {
     FakeRoot root;
     root.file("n", "1");
