@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "calibration_file.hpp"
@@ -14,6 +15,7 @@ namespace virt_power {
 namespace {
 
 constexpr uint64_t look_period_ns = 1'000'000'000;
+constexpr size_t most_strays = 8;
 
 }  // namespace
 
@@ -38,9 +40,14 @@ StaticPower::StaticPower(std::filesystem::path file, Belief belief, std::functio
 /// The change time too: a file that was edited in place, or may be read by now, is another one.
 std::optional<StaticPower::Identity> StaticPower::identify() const {
     struct stat status {};
-    if (::stat(file_.c_str(), &status) != 0) return std::nullopt;
-    return Identity{status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec,
-                    status.st_ctim.tv_nsec};
+    if (::stat(file_.c_str(), &status) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+        Identity unreadable;
+        unreadable.error = errno;
+        return unreadable;
+    }
+    return Identity{
+        0, status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
 }
 
 void StaticPower::load() {
@@ -75,7 +82,11 @@ void StaticPower::tell_strays(const std::vector<ZoneReading>& zones, const Warn&
         auto found = std::find_if(zones.begin(), zones.end(),
                                   [&name = name](const ZoneReading& zone) { return zone.name == name; });
         if (found != zones.end() && found->source == known.source) continue;
-        if (!told_.insert(name).second) continue;
+        if (told_.size() > most_strays || !told_.insert(name).second) continue;
+        if (told_.size() > most_strays) {
+            warn(fmt::format("{}: there are more groups that are ignored", file_.string()));
+            continue;
+        }
         warn(found == zones.end()
                  ? fmt::format("{}: group [zone {}]: this host has no such zone; it is ignored",
                                file_.string(), name)

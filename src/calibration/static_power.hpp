@@ -51,6 +51,7 @@ public:
 private:
     /// What tells one content of the file from another, without reading it.
     struct Identity {
+        int error = 0;  ///< why it cannot be looked at
         dev_t device = 0;
         ino_t inode = 0;
         off_t size = 0;

@@ -155,6 +155,29 @@ TEST_F(StaticPowerFile, of_a_zone_that_is_not_there_is_said_once) {
     EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("[zone package-9]"), HasSubstr("no such zone"))));
 }
 
+TEST_F(StaticPowerFile, of_many_zones_that_are_not_there_some_are_said) {
+    Calibration calibration;
+    calibration.host = "kvm1";
+    calibration.machine_id = machine;
+    calibration.date = "2026-11-20T17:20:30Z";
+    for (int n = 10; n < 40; n++)
+        calibration.zones.push_back({"zone-" + std::to_string(n), "psys", "powercap", 1, 0, 0, 0, 60, 0});
+    ASSERT_TRUE(replace_file(path_, *calibration_text(calibration, "test")));
+    EXPECT_FALSE(look());
+    EXPECT_FALSE(look());
+    ASSERT_EQ(warnings_.size(), 9U);
+    EXPECT_THAT(warnings_[7], HasSubstr("[zone zone-17]"));
+    EXPECT_THAT(warnings_[8], HasSubstr("more groups"));
+}
+
+TEST_F(StaticPowerFile, that_is_a_link_to_itself_is_warned_of_once) {
+    root_.link("host-power-calibration.conf", "host-power-calibration.conf");
+    EXPECT_FALSE(look());
+    EXPECT_FALSE(look());
+    EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("Too many levels of symbolic links"),
+                                             HasSubstr("the file is ignored"))));
+}
+
 TEST_F(StaticPowerFile, with_faults_is_warned_of_once_for_each_content) {
     root_.file("host-power-calibration.conf", "junk\n");
     EXPECT_FALSE(look());
