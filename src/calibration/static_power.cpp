@@ -50,12 +50,19 @@ std::optional<StaticPower::Identity> StaticPower::identify() const {
         0, status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
 }
 
-void StaticPower::load() {
+void StaticPower::load(const std::optional<Identity>& identity) {
+    Warn warn = [this](std::string_view warning) { untold_.emplace_back(warning); };
+    Result<std::string> text = read_small_file(file_, max_calibration_size);
+    if (!text && text.error().kind == ErrorKind::Transient) {  // it is tried again
+        if (std::exchange(unread_, identity) != identity)
+            warn(fmt::format("{}; what is known of it stays until it can be read", text.error().message));
+        return;
+    }
+    unread_.reset();
+    identity_ = identity;
     zones_.clear();
     weighing_.reset();
     told_.clear();
-    Warn warn = [this](std::string_view warning) { untold_.emplace_back(warning); };
-    Result<std::string> text = read_small_file(file_, max_calibration_size);
     if (!text) {
         if (text.error().kind != ErrorKind::Gone)
             warn(fmt::format("{}; the file is ignored", text.error().message));
@@ -103,8 +110,7 @@ void StaticPower::look() {
     looked_ns_ = now_ns;
     std::optional<Identity> identity = identify();
     if (identity == identity_) return;
-    identity_ = identity;
-    load();
+    load(identity);
 }
 
 std::optional<Weighing> StaticPower::weighing() {

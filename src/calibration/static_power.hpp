@@ -62,7 +62,7 @@ private:
 
     [[nodiscard]] std::optional<Identity> identify() const;
     void look();
-    void load();
+    void load(const std::optional<Identity>& identity);
     void tell_strays(const std::vector<ZoneReading>& zones, const Warn& warn);
 
     std::filesystem::path file_;
@@ -71,6 +71,7 @@ private:
     std::mutex mutex_;
     std::optional<uint64_t> looked_ns_;
     std::optional<Identity> identity_;  ///< of what was read last; absent: there was no file
+    std::optional<Identity> unread_;    ///< of what was there and could not be read
     std::map<std::string, ZoneStatic> zones_;
     std::optional<Weighing> weighing_;
     std::vector<std::string> untold_;  ///< faults, until somebody takes them

@@ -34,13 +34,17 @@ CountedCpus::CountedCpus(const CpuTopology& topology, std::shared_ptr<UsageMaps>
         weighing_ = kept_weighing();
     else
         weigh(default_weighing);
-    follow_online();
     charge_running();  // from here on every CPU counts
     gaps_ = read_gaps();
 }
 
-/// Charges the running slice of each online CPU: a vCPU that spins alone may not switch for seconds.
 void CountedCpus::charge_running() {
+    follow_online();
+    charge_all();
+}
+
+/// Charges the running slice of each online CPU: a vCPU that spins alone may not switch for seconds.
+void CountedCpus::charge_all() {
     for (uint32_t cpu : topology_.online_cpus()) maps_->charge_running(cpu);
 }
 
@@ -74,7 +78,7 @@ void CountedCpus::follow_online() {
         maps_->cpu(cpu).package_id = topology_.package_ids()[*package_of_cpu_[cpu]];
         store_last(maps_->cpu(cpu).package_plus_1, *package_of_cpu_[cpu] + 1);
     }
-    charge_running();  // whether each is busy
+    charge_all();  // whether each is busy
     for (uint32_t cpu : online_) set_sibling(cpu);
 }
 
@@ -129,7 +133,7 @@ void CountedCpus::mend_events() {
             if (gaps[cpu] != gaps_[cpu]) mended.push_back(cpu);
         for (uint32_t cpu : mended) events_->drop(cpu, maps_->cycle_events());
         events_->cover(topology_.online_cpus(), maps_->cycle_events());
-        charge_running();  // the new events' first values; what came before them is a gap
+        charge_all();  // the new events' first values; what came before them is a gap
         bool all = std::all_of(mended.begin(), mended.end(),
                                [&](uint32_t cpu) { return load_once(maps_->cpu(cpu).has_counter) != 0; });
         mended_soon_ = !all && !mended_soon_;
@@ -143,9 +147,7 @@ OwnerUsage CountedCpus::read_slot(uint32_t slot) const {
     OwnerUsage usage;
     usage.source = UsageSource::Bpf;
     size_t packages = topology_.package_ids().size();
-    bool weighs = events_ || has_siblings_;
-    Usage zero{0, events_ ? std::optional<uint64_t>(0) : std::nullopt,
-               weighs ? std::optional<uint64_t>(0) : std::nullopt};
+    Usage zero{0, events_ ? std::optional<uint64_t>(0) : std::nullopt, 0};
     usage.packages.assign(packages, zero);
     zero.cycles.reset();
     usage.helpers.assign(packages, zero);
@@ -158,10 +160,10 @@ OwnerUsage CountedCpus::read_slot(uint32_t slot) const {
             uint64_t time_ns = load_once(part.time_ns), weight = load_once(part.weight);
             all.time_ns += time_ns;
             if (events_) *all.cycles += load_once(part.cycles);
-            if (weighs) *all.weight += weight;
+            *all.weight += weight;
             if (n != CPU_USAGE_HELPERS) continue;
             helper.time_ns += time_ns;
-            if (weighs) *helper.weight += weight;
+            *helper.weight += weight;
         }
     }
     return usage;

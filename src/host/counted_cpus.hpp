@@ -23,20 +23,23 @@ public:
     CountedCpus(const CpuTopology& topology, std::shared_ptr<UsageMaps> maps,
                 std::optional<CycleEvents> events);
 
-    /// Charges what runs on each online CPU until now. When it returns, no program that began before still
-    /// runs.
+    /// Charges what runs on each CPU that the topology says is online until now. When it returns, no program
+    /// that began before still runs.
     void charge_running();
     /// Follows CPUs that came and went. Opens other events where some were lost.
     void refresh();
     void weigh(const Weighing& weighing);
 
-    /// What was used in a slot, by package.
+    /// What was used in a slot, by package, with its weight even where nothing is weighed yet.
     [[nodiscard]] OwnerUsage read_slot(uint32_t slot) const;
     /// Gaps and what weights are made from.
     void add_sums(UsageReading& reading) const;
     [[nodiscard]] bool counts_cycles() const { return events_.has_value(); }
+    /// Whether weight is anything else than time.
+    [[nodiscard]] bool weighs() const { return events_.has_value() || has_siblings_; }
 
 private:
+    void charge_all();
     void charge_busy();
     void follow_online();
     void set_sibling(uint32_t cpu);

@@ -7,21 +7,34 @@
 
 namespace virt_power {
 
-int64_t CpuTopology::read_package_id(uint32_t cpu) const {
+namespace {
+
+/// What a file is not there for, or says, it will say the next time, too.
+bool is_lasting(const Error& error) {
+    return error.kind == ErrorKind::Gone || error.kind == ErrorKind::Malformed;
+}
+
+}  // namespace
+
+Result<int64_t> CpuTopology::read_package_id(uint32_t cpu) const {
     std::filesystem::path path =
         root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) / "topology/physical_package_id";
     Result<uint64_t> id = read_u64(path);
-    // Some architectures give -1 or nothing: then the host is one package.
-    return id && *id <= INT32_MAX ? static_cast<int64_t>(*id) : 0;
+    if (id && *id <= INT32_MAX) return static_cast<int64_t>(*id);
+    if (!id && !is_lasting(id.error())) return id.error();
+    // It went offline just now; or this architecture gives -1 or nothing: then the host is one package.
+    std::optional<uint32_t> known = package_of_cpu(cpu);
+    return known ? package_ids_[*known] : 0;
 }
 
 /// Pairs that name each other, so that a file that is wrong makes no pair.
-std::map<uint32_t, uint32_t> CpuTopology::read_siblings(const std::vector<uint32_t>& cpus) const {
+Result<std::map<uint32_t, uint32_t>> CpuTopology::read_siblings(const std::vector<uint32_t>& cpus) const {
     std::map<uint32_t, uint32_t> other;
     for (uint32_t cpu : cpus) {
         std::filesystem::path path = root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) /
                                      "topology/thread_siblings_list";
         Result<std::string> text = read_kernel_file(path);
+        if (!text && !is_lasting(text.error())) return text.error();
         Result<std::vector<uint32_t>> threads =
             text ? parse_cpu_list(*text) : Result(std::vector<uint32_t>{});
         if (!threads) continue;
@@ -52,11 +65,17 @@ Result<bool> CpuTopology::refresh() {
 
     std::map<uint32_t, int64_t> id_of_cpu;
     std::set<int64_t> ids;
-    for (uint32_t cpu : *cpus) ids.insert(id_of_cpu[cpu] = read_package_id(cpu));
+    for (uint32_t cpu : *cpus) {
+        Result<int64_t> id = read_package_id(cpu);
+        if (!id) return id.error();
+        ids.insert(id_of_cpu[cpu] = *id);
+    }
+    Result<std::map<uint32_t, uint32_t>> siblings = read_siblings(*cpus);
+    if (!siblings) return siblings.error();
     for (int64_t id : ids)
         if (!package_of_id(id)) package_ids_.push_back(id);
     for (auto [cpu, id] : id_of_cpu) package_of_cpu_[cpu] = *package_of_id(id);
-    siblings_ = read_siblings(*cpus);
+    siblings_ = std::move(*siblings);
     online_ = std::move(*cpus);
     online_text_ = std::move(*text);
     return true;

@@ -32,7 +32,7 @@ public:
         : root_(std::move(root)), online_file_(root_ / "sys/devices/system/cpu/online") {}
 
     /// Reads the online mask and, where it changed, the packages. True if it
-    /// changed. Malformed, Gone: what was known before stays.
+    /// changed. On an error what was known before stays, and the next call tries again.
     Result<bool> refresh();
 
     /// Packages have the indices that they had before, and CPUs that are offline now their packages. Changes
@@ -49,8 +49,8 @@ public:
     [[nodiscard]] std::optional<uint32_t> package_of_id(int64_t physical_id) const;
 
 private:
-    [[nodiscard]] int64_t read_package_id(uint32_t cpu) const;
-    [[nodiscard]] std::map<uint32_t, uint32_t> read_siblings(const std::vector<uint32_t>& cpus) const;
+    [[nodiscard]] Result<int64_t> read_package_id(uint32_t cpu) const;
+    [[nodiscard]] Result<std::map<uint32_t, uint32_t>> read_siblings(const std::vector<uint32_t>& cpus) const;
 
     std::filesystem::path root_;
     RepeatedFile online_file_;

@@ -12,7 +12,7 @@
 namespace virt_power {
 namespace {
 
-constexpr size_t mounts_limit = 1 << 20;
+constexpr size_t mounts_limit = 1 << 24;  // hosts with containers have thousands of mounts
 constexpr size_t procs_limit = 1 << 20;
 
 /// Inode of the initial cgroup namespace (include/uapi/linux/nsfs.h).

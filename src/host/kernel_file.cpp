@@ -59,9 +59,10 @@ Error system_error(int error_number, std::string_view operation, const std::file
 Result<std::string> read_kernel_file(const std::filesystem::path& path, size_t limit) {
     FileDescriptor file = open_to_read(path);
     if (!file) return system_error(errno, "open", path);
-    std::string text(limit + 1, '\0');
+    std::string text;
     size_t filled = 0;
-    while (filled < text.size()) {
+    while (filled < limit + 1) {
+        if (filled == text.size()) text.resize(std::min(limit + 1, 2 * filled + one_page + 1));
         ssize_t size = ::read(file.get(), text.data() + filled, text.size() - filled);
         if (size < 0 && errno == EINTR) continue;
         if (size < 0) return system_error(errno, "read", path);

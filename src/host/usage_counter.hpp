@@ -28,6 +28,10 @@ struct OwnerUsage {
     std::vector<Usage> helpers = {};  ///< as DomainUsage::helpers
 };
 
+inline void drop_weights(std::vector<Usage>& usages) {
+    for (Usage& usage : usages) usage.weight.reset();
+}
+
 struct UsageReading {
     std::vector<Usage> rest;  ///< all that is not an owner's and not idle time, by package
     FlatMap<OwnerId, OwnerUsage> owners;

@@ -59,7 +59,7 @@ public:
 private:
     void follow_helpers(uint32_t slot, const Process& process);
     bool take_level(uint32_t slot, uint32_t level);
-    void follow_one_cgroup();
+    void follow_cgroups();
     [[nodiscard]] OwnerUsage usage_of(Owner& owner);
     void take_from_rest(std::vector<Usage>& rest, const UsageReading& reading);
 
@@ -121,11 +121,14 @@ void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
     Result<std::vector<Process>> processes = find_domain_processes(options_.root, process.pid);
     std::string problem;
     if (!cgroup && !processes) problem = cgroup.error().message;
+    // What cannot be looked at just now stays as it was.
+    bool known = cgroup || cgroup.error().kind == ErrorKind::Unsupported;
     if (cgroup && !take_level(slot, static_cast<uint32_t>(cgroup->level)))
         problem = fmt::format("its cgroup is at depth {}, those of others at {} other depths", cgroup->level,
                               CPU_USAGE_MAX_LEVELS);
     uint64_t id = cgroup && problem.empty() ? cgroup->id : 0;
-    if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
+    if (known)
+        if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
     if (processes) {
         std::erase(*processes, process);
         if (Status set = slots_.set_helpers(slot, *processes); !set) problem = set.error().message;
@@ -136,18 +139,23 @@ void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
                         process.pid, problem));
 }
 
-/// A domain may be moved to another cgroup. One is looked at in each second, since it takes some files.
-void BpfUsageCounter::follow_one_cgroup() {
+/// A domain may be moved to another cgroup. One is looked at for each second since the last reading, since it
+/// takes some files; but not too many at once.
+void BpfUsageCounter::follow_cgroups() {
     constexpr uint64_t period_ns = 1'000'000'000;
+    constexpr uint64_t most = 16;
     uint64_t now_ns = boottime_ns();
-    if (now_ns < follow_again_ns_ || owners_.empty()) return;
+    if (now_ns < follow_again_ns_) return;
+    uint64_t due = std::min<uint64_t>({1 + (now_ns - follow_again_ns_) / period_ns, owners_.size(), most});
     follow_again_ns_ = now_ns + period_ns;
-    auto next = owners_.next_in_turn(followed_);
-    followed_ = next->first;
-    const Owner& owner = next->second;
-    if (!owner.slot || owner.ended) return;
-    Result<Process> found = find_process(options_.root, owner.process.pid);
-    if (found && *found == owner.process) follow_helpers(*owner.slot, owner.process);
+    for (; due > 0; due--) {
+        auto next = owners_.next_in_turn(followed_);
+        followed_ = next->first;
+        const Owner& owner = next->second;
+        if (!owner.slot || owner.ended) continue;
+        Result<Process> found = find_process(options_.root, owner.process.pid);
+        if (found && *found == owner.process) follow_helpers(*owner.slot, owner.process);
+    }
 }
 
 Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view label) {
@@ -200,9 +208,16 @@ void BpfUsageCounter::forget(OwnerId id) {
 }
 
 OwnerUsage BpfUsageCounter::usage_of(Owner& owner) {
-    if (owner.slot) return cpus_.read_slot(*owner.slot);
-    owner.fallback->read(topology_);
     OwnerUsage usage;
+    if (owner.slot) {
+        usage = cpus_.read_slot(*owner.slot);
+        if (!cpus_.weighs()) {
+            drop_weights(usage.packages);
+            drop_weights(usage.helpers);
+        }
+        return usage;
+    }
+    owner.fallback->read(topology_);
     usage.source = UsageSource::Proc;
     for (uint64_t ns : owner.fallback->packages_ns()) usage.packages.push_back({ns, std::nullopt});
     usage.packages.resize(topology_.package_ids().size());
@@ -211,9 +226,10 @@ OwnerUsage BpfUsageCounter::usage_of(Owner& owner) {
 
 Result<UsageReading> BpfUsageCounter::read() {
     cpus_.refresh();
-    follow_one_cgroup();
+    follow_cgroups();
     UsageReading reading;
     reading.rest = cpus_.read_slot(CPU_USAGE_SLOT_REST).packages;
+    if (!cpus_.weighs()) drop_weights(reading.rest);
     if (cpus_.counts_cycles()) {
         std::vector<Usage> idle = cpus_.read_slot(CPU_USAGE_SLOT_IDLE).packages;
         for (size_t n = 0; n < reading.rest.size(); n++) {

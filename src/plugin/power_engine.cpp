@@ -73,6 +73,7 @@ struct PowerEngine::Shared {
     bool was_error = false;
     bool was_counted = false;
     bool model_serves = false;
+    std::optional<ModelledEnergy> model;
 
     void log(LogLevel level, std::string_view message);
     void run(uint64_t me);
@@ -131,8 +132,8 @@ void PowerEngine::Shared::add_zones(Snapshot& snapshot, const ZoneSet& with) {
         if (!std::exchange(model_serves, true))
             log(LogLevel::Info,
                 "no energy counter of this host moves: energy is modelled from CPU use, not measured");
-        snapshot.host.zones =
-            modelled_zones(options.model, snapshot.host.time_ns - start_ns, snapshot.host.packages);
+        if (!model) model.emplace(options.model, start_ns, options.zone_memory);
+        snapshot.host.zones = model->zones(snapshot.host.time_ns, snapshot.host.packages);
     }
     if (options.add_static)
         options.add_static(snapshot.host.zones,

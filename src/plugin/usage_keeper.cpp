@@ -66,12 +66,13 @@ void UsageKeeper::stop_ended_locked() {
         Uuid uuid = *it;
         const DomainRegistry::Running* known = registry_.find(uuid);
         Result<Process> found = known ? find_(known->process.pid) : Error{};
-        if (known && found && *found == known->process) {
+        bool ended = found ? !known || *found != known->process : found.error().kind == ErrorKind::Gone;
+        if (known && !ended) {
             ++it;
             continue;
         }
         it = unclaimed_.erase(it);
-        if (known) ended_unseen_[uuid] = known->process.pid;
+        if (known) ended_unseen_[uuid] = known->process;
         stop_locked(uuid);
     }
 }
@@ -97,7 +98,7 @@ Status UsageKeeper::domain_started(const Uuid& uuid, const std::string& name, co
     }
     // libvirt knows pids alone, and that one may be another process's by now.
     auto ended = ended_unseen_.find(uuid);
-    if (ended != ended_unseen_.end() && ended->second == process.pid &&
+    if (ended != ended_unseen_.end() && ended->second.pid == process.pid && ended->second != process &&
         process.start_ticks * tick_ns() < begun_ns_)
         return Error{ErrorKind::Gone, 0, "its QEMU has ended, and another process has its pid"};
     ended_unseen_.erase(uuid);
@@ -107,6 +108,7 @@ Status UsageKeeper::domain_started(const Uuid& uuid, const std::string& name, co
         if (!gone) break;
         counter_->forget(*gone);
     }
+    (void)topology_->refresh();
     OwnerId owner = next_owner_++;
     if (Status added = counter_->add(owner, process, label_of(uuid, name)); !added) return added;
     registry_.add(uuid, {name, process, owner});
@@ -122,6 +124,7 @@ void UsageKeeper::domain_stopped(const Uuid& uuid) {
 void UsageKeeper::stop_locked(const Uuid& uuid) {
     const DomainRegistry::Running* known = registry_.find(uuid);
     if (!known) return;
+    (void)topology_->refresh();  // it may have run on a CPU that came online since
     uint64_t now_ns = now_ns_();
     std::optional<OwnerUsage> used = counter_->end(known->owner, now_ns);
     registry_.depart(uuid, used.value_or(OwnerUsage{}), counter_->source(), now_ns);
@@ -175,6 +178,11 @@ Result<UsageSnapshot> UsageKeeper::read() {
     }
     const std::deque<DepartedDomain>& departed = registry_.departed();
     snapshot.departed.assign(departed.begin(), departed.end());
+    if (!reading->rest.empty() && !reading->rest.front().weight)
+        for (DepartedDomain& domain : snapshot.departed) {
+            drop_weights(domain.usage.packages);
+            drop_weights(domain.usage.helpers);
+        }
     return snapshot;
 }
 

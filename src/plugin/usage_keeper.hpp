@@ -76,8 +76,8 @@ private:
     uint64_t begun_ns_;
     /// Taken over, and libvirt has not told of them yet. It may never: one that ended meanwhile.
     std::set<Uuid> unclaimed_;
-    std::map<Uuid, pid_t> ended_unseen_;  ///< that libvirt may still take for running
-    std::optional<Weighing> weighing_;    ///< as told last
+    std::map<Uuid, Process> ended_unseen_;  ///< that libvirt may still take for running
+    std::optional<Weighing> weighing_;      ///< as told last
     OwnerId next_owner_ = 1;
 };
 

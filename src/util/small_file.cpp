@@ -20,6 +20,7 @@ Error failed(int error_number, std::string_view operation, const std::filesystem
     ErrorKind kind = ErrorKind::Transient;
     if (error_number == EACCES || error_number == EPERM || error_number == EROFS) kind = ErrorKind::Denied;
     if (error_number == ENOENT || error_number == ENOTDIR) kind = ErrorKind::Gone;
+    if (error_number == ELOOP) kind = ErrorKind::Malformed;
     return {kind, error_number,
             fmt::format("cannot {} {}: {}", operation, path.string(), strerrordesc_np(error_number))};
 }

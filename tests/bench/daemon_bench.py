@@ -14,8 +14,9 @@ from lab.fleet import Fleet
 from lab.guest import HALT, Guest
 from series import differences, estimate
 
-# What virt-power asks for, and what others do.
-CALLS = {"energy": live.ENERGY, "perf": libvirt.VIR_DOMAIN_STATS_PERF, "cpu-total": libvirt.VIR_DOMAIN_STATS_CPU_TOTAL}
+# What virt-power asks for, and what others do. "state" is two numbers that libvirt has at hand: what parameters cost.
+CALLS = {"energy": live.ENERGY, "perf": libvirt.VIR_DOMAIN_STATS_PERF, "state": libvirt.VIR_DOMAIN_STATS_STATE,
+         "cpu-total": libvirt.VIR_DOMAIN_STATS_CPU_TOTAL}
 SCRAPE = "exporter"
 
 
@@ -86,7 +87,8 @@ class Subject:
     def results(self):
         """Microseconds of CPU time per domain and call."""
         found = {kind: estimate(values).as_dict() for kind, values in self.cpu_us.items()}
-        found["energy-perf"] = estimate(differences(self.cpu_us["energy"], self.cpu_us["perf"])).as_dict()
+        for kind in {"energy", "state"}.intersection(self.cpu_us):
+            found[f"{kind}-perf"] = estimate(differences(self.cpu_us[kind], self.cpu_us["perf"])).as_dict()
         if self.exporter:
             both = [sum(pair) for pair in zip(self.cpu_us[SCRAPE], self.also_us)]
             found["exporter-both"] = estimate(both).as_dict()

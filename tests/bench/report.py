@@ -13,7 +13,9 @@ from series import span
 KINDS = {
     "energy": "domstats energy, as virt-power asks",
     "perf": "domstats perf",
+    "state": "domstats state",
     "energy-perf": "energy above perf",
+    "state-perf": "state above perf",
     "cpu-total": "domstats cpu-total",
     "exporter": "exporter's scrape, daemon",
     "exporter-both": "exporter's scrape, daemon and exporter",
@@ -28,6 +30,8 @@ def daemon_lines(found):
                  if kind in results["cpu_us"]]
         if cells:
             yield f"  {text:40} " + "   ".join(cells)
+    for number, results in guests.items():
+        yield f"daemon: parameters of a call, {number} guests: " + ", ".join(f"{kind} {n}" for kind, n in results["parameters"].items())
     yield "daemon: the same per domain, most guests to fewest; 1 is linear"
     for kind, ratio in found["linear"].items():
         yield f"  {KINDS[kind]:40} {span(ratio)}"

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "calibration_file.hpp"
@@ -176,6 +177,22 @@ TEST_F(StaticPowerFile, that_is_a_link_to_itself_is_warned_of_once) {
     EXPECT_FALSE(look());
     EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("Too many levels of symbolic links"),
                                              HasSubstr("the file is ignored"))));
+}
+
+TEST_F(StaticPowerFile, that_cannot_be_read_for_a_while_is_what_it_was_and_tried_again) {
+    write(12'000'000);
+    EXPECT_EQ(look(), 12'000'000U);
+    write(13'000'000);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit none{0, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    std::optional<uint64_t> first = look(), second = look();
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(first, 12'000'000U);
+    EXPECT_EQ(second, 12'000'000U);
+    EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("Too many open files"), HasSubstr("until it can"))));
+    EXPECT_EQ(look(), 13'000'000U);
 }
 
 TEST_F(StaticPowerFile, with_faults_is_warned_of_once_for_each_content) {

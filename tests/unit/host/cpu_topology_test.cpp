@@ -83,6 +83,41 @@ TEST(CpuTopology, keeps_what_it_knew_when_the_mask_cannot_be_read) {
     EXPECT_THAT(topology.online_cpus(), ElementsAre(0, 1));
 }
 
+TEST(CpuTopology, a_cpu_whose_package_cannot_be_read_just_now_is_asked_again) {
+    FakeRoot root;
+    root.cpus("0-1", {0, 1});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    root.cpus("0", {0, 1});
+    const std::string file = "sys/devices/system/cpu/cpu0/topology/physical_package_id";
+    root.remove(file);
+    std::filesystem::create_directory(root.path() / file);  // EISDIR, as it might be EMFILE
+    EXPECT_FALSE(topology.refresh());
+    EXPECT_THAT(topology.online_cpus(), ElementsAre(0, 1));
+    root.remove(file);
+    root.file(file, "0\n");
+    EXPECT_TRUE(*topology.refresh());
+    EXPECT_THAT(topology.online_cpus(), ElementsAre(0));
+    const std::string siblings = "sys/devices/system/cpu/cpu1/topology/thread_siblings_list";
+    std::filesystem::create_directory(root.path() / siblings);
+    root.cpus("0-1", {0, 1});
+    EXPECT_FALSE(topology.refresh());
+    root.remove(siblings);
+    EXPECT_TRUE(*topology.refresh());
+}
+
+TEST(CpuTopology, a_cpu_that_is_going_keeps_its_package) {
+    FakeRoot root;
+    root.cpus("0-2", {0, 1, 1});
+    CpuTopology topology(root.path());
+    ASSERT_TRUE(topology.refresh());
+    root.cpus("0-1", {0, 1, 1});
+    root.remove("sys/devices/system/cpu/cpu1/topology");
+    ASSERT_TRUE(topology.refresh());
+    EXPECT_EQ(topology.package_of_cpu(1), 1U);
+    EXPECT_THAT(topology.package_ids(), ElementsAre(0, 1));
+}
+
 TEST(CpuTopology, siblings_are_two_that_name_each_other) {
     FakeRoot root;
     root.cpus("0-7", {0, 0, 0, 0, 1, 1, 1, 1});

@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <future>
-#include <map>
 #include <thread>
 
+#include "fake_memory.hpp"
 #include "fake_root.hpp"
 
 namespace virt_power {
@@ -42,23 +42,6 @@ public:
     bool fails = false;
     bool throws = false;
     std::shared_future<void> hang;
-};
-
-class FakeMemory : public ZoneMemory {
-public:
-    [[nodiscard]] std::optional<EnergyCounter::State> find(std::string_view name,
-                                                           std::string_view source) override {
-        auto found = kept.find(key(name, source));
-        return found == kept.end() ? std::nullopt : std::optional(found->second);
-    }
-    void keep(std::string_view name, std::string_view source, const EnergyCounter::State& state) override {
-        kept[key(name, source)] = state;
-    }
-    static std::pair<std::string, std::string> key(std::string_view name, std::string_view source) {
-        return {std::string(name), std::string(source)};
-    }
-
-    std::map<std::pair<std::string, std::string>, EnergyCounter::State> kept;
 };
 
 class Zones : public testing::Test {

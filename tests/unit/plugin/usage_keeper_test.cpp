@@ -42,11 +42,13 @@ public:
     [[nodiscard]] Result<UsageReading> read() override {
         UsageReading reading;
         reading.rest = used(1000);
+        reading.rest[0].weight = weight;
         for (auto [owner, ns] : counted) reading.owners[owner] = {used(ns), UsageSource::Bpf};
         return reading;
     }
 
     KeptUsage kept;
+    std::optional<uint64_t> weight;  ///< of the rest
     std::map<OwnerId, uint64_t> counted;
     std::vector<OwnerId> ended;
     std::vector<OwnerId> forgotten;
@@ -68,6 +70,7 @@ protected:
             [this] { return now_ns_; },
             [this](pid_t pid) -> Result<Process> {
                 auto found = processes_.find(pid);
+                if (no_descriptors_) return Error{ErrorKind::Transient, EMFILE, "no descriptors"};
                 if (found != processes_.end()) return Process{pid, found->second};
                 return Error{ErrorKind::Gone, 0, "gone"};
             });
@@ -77,6 +80,7 @@ protected:
     FakeRoot root_;
     uint64_t now_ns_ = 1000 * s;
     std::map<pid_t, uint64_t> processes_;  ///< and their start
+    bool no_descriptors_ = false;
     KeptCounter* counter_ = new KeptCounter;
     std::unique_ptr<UsageKeeper> keeper_;
 };
@@ -117,6 +121,52 @@ TEST_F(Keeper, one_that_libvirt_never_tells_of_is_departed_when_its_process_ends
     EXPECT_TRUE(read().domains.empty());
     EXPECT_EQ(read().departed.size(), 1U);
     EXPECT_EQ(counter_->ended.size(), 1U);
+}
+
+TEST_F(Keeper, one_that_cannot_be_looked_at_has_not_ended) {
+    keep(1, "web", {7, 70}, std::nullopt, 500);
+    keep(2, "db", {8, 80}, std::nullopt, 300);
+    processes_[7] = 70;
+    no_descriptors_ = true;
+    start();
+    ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {7, 70}));
+    EXPECT_EQ(read().domains.size(), 2U);
+    EXPECT_EQ(read().domains.find(uuid(1))->packages, used(500));
+    no_descriptors_ = false;
+    UsageSnapshot snapshot = read();
+    EXPECT_EQ(snapshot.domains.size(), 1U);
+    ASSERT_EQ(snapshot.departed.size(), 1U);
+    EXPECT_EQ(snapshot.departed[0].usage.name, "db");
+}
+
+TEST_F(Keeper, the_departed_have_weights_where_the_host_has) {
+    counter_->kept.forgotten = {{100, std::nullopt, 60}};
+    counter_->kept.owners.push_back(
+        {0, label(1, "web"), {7, 70}, 990 * s, {{{50, std::nullopt, 30}}, UsageSource::Bpf}});
+    start();
+    UsageSnapshot snapshot = read();
+    ASSERT_EQ(snapshot.departed.size(), 1U);
+    EXPECT_FALSE(snapshot.departed[0].usage.packages[0].weight);
+    EXPECT_FALSE(snapshot.host.departed_totals[0].weight);
+    counter_->weight = 900;  // hyperthreads were switched on
+    snapshot = read();
+    EXPECT_EQ(snapshot.departed[0].usage.packages[0].weight, 30U);
+    EXPECT_EQ(snapshot.host.departed_totals[0].weight, 90U);
+}
+
+TEST_F(Keeper, a_cpu_that_came_online_is_known_when_a_domain_ends) {
+    start();
+    ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {7, 70}));
+    root_.cpus("0-2", {0, 0, 0});
+    keeper_->domain_stopped(uuid(1));
+    EXPECT_EQ(
+        keeper_->with_topology([](const CpuTopology& topology) { return topology.online_cpus().size(); }),
+        3U);
+    root_.cpus("0-3", {0, 0, 0, 0});
+    ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {9, 90}));
+    EXPECT_EQ(
+        keeper_->with_topology([](const CpuTopology& topology) { return topology.online_cpus().size(); }),
+        4U);
 }
 
 TEST_F(Keeper, another_process_of_a_domain_is_another_life) {
