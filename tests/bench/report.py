@@ -102,7 +102,7 @@ def numbers(value, path=""):
 
 
 # Of two costs that may be much the same.
-DIFFERENCES = ("energy-perf", "added_ns", "slower_percent", "grown", ".own", "bounds[")
+DIFFERENCES = ("energy-perf", "state-perf", "added_ns", "slower_percent", "grown", ".own", "bounds[")
 MAY_BE_0 = (".domains", ".idle_us_per_s", ".parameters.perf", ".cat_cpu_s")
 
 
