@@ -7,21 +7,12 @@
 
 namespace virt_power {
 
-namespace {
-
-/// What a file is not there for, or says, it will say the next time, too.
-bool is_lasting(const Error& error) {
-    return error.kind == ErrorKind::Gone || error.kind == ErrorKind::Malformed;
-}
-
-}  // namespace
-
 Result<int64_t> CpuTopology::read_package_id(uint32_t cpu) const {
     std::filesystem::path path =
         root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) / "topology/physical_package_id";
     Result<uint64_t> id = read_u64(path);
     if (id && *id <= INT32_MAX) return static_cast<int64_t>(*id);
-    if (!id && !is_lasting(id.error())) return id.error();
+    if (!id && id.error().kind == ErrorKind::Transient) return id.error();
     // It went offline just now; or this architecture gives -1 or nothing: then the host is one package.
     std::optional<uint32_t> known = package_of_cpu(cpu);
     return known ? package_ids_[*known] : 0;
@@ -34,7 +25,7 @@ Result<std::map<uint32_t, uint32_t>> CpuTopology::read_siblings(const std::vecto
         std::filesystem::path path = root_ / "sys/devices/system/cpu" / ("cpu" + std::to_string(cpu)) /
                                      "topology/thread_siblings_list";
         Result<std::string> text = read_kernel_file(path);
-        if (!text && !is_lasting(text.error())) return text.error();
+        if (!text && text.error().kind == ErrorKind::Transient) return text.error();
         Result<std::vector<uint32_t>> threads =
             text ? parse_cpu_list(*text) : Result(std::vector<uint32_t>{});
         if (!threads) continue;
