@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a layout or a meaning below changes. */
-#define HOST_POWER_PLUGIN_ABI_VERSION 2u
+#define HOST_POWER_PLUGIN_ABI_VERSION 3u
 
 /* The one exported symbol, of type HostPowerPluginFunc. */
 #define HOST_POWER_PLUGIN_SYMBOL "host_power_plugin"
@@ -168,6 +168,12 @@ typedef struct {
                        const unsigned char *uuid,
                        HostPowerEmit emit,
                        void *opaque);
+
+    /* Did other domains run than these, each once, one UUID behind the other?
+     * Returns 1 if so, else 0. */
+    int (*has_others)(const HostPowerSnapshot *snapshot,
+                      const unsigned char *uuids,
+                      size_t nuuids);
 
     /* What stands now, of the target or, where that is NULL, of all. Returns 0,
      * or -1 after fail(). */

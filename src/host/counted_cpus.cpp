@@ -146,15 +146,21 @@ void CountedCpus::mend_events() {
 OwnerUsage CountedCpus::read_slot(uint32_t slot) const {
     OwnerUsage usage;
     usage.source = UsageSource::Bpf;
-    size_t packages = topology_.package_ids().size();
-    Usage zero{0, events_ ? std::optional<uint64_t>(0) : std::nullopt, 0};
-    usage.packages.assign(packages, zero);
-    zero.cycles.reset();
-    usage.helpers.assign(packages, zero);
+    usage.packages.resize(topology_.package_ids().size());
+    usage.helpers.resize(topology_.package_ids().size());
+    read_slot(slot, usage.packages, usage.helpers);
+    return usage;
+}
+
+void CountedCpus::read_slot(uint32_t slot, std::span<Usage> packages, std::span<Usage> helpers) const {
+    Usage zero{0, std::nullopt, 0};
+    std::fill(helpers.begin(), helpers.end(), zero);
+    if (events_) zero.cycles = 0;
+    std::fill(packages.begin(), packages.end(), zero);
     for (uint32_t cpu = 0; cpu < maps_->cpu_count(); cpu++) {
         if (!package_of_cpu_[cpu]) continue;
-        Usage& all = usage.packages[*package_of_cpu_[cpu]];
-        Usage& helper = usage.helpers[*package_of_cpu_[cpu]];
+        Usage& all = packages[*package_of_cpu_[cpu]];
+        Usage& helper = helpers[*package_of_cpu_[cpu]];
         for (int n = 0; n < CPU_USAGE_PARTS; n++) {
             const cpu_usage_part& part = maps_->value(cpu, slot).parts[n];
             uint64_t time_ns = load_once(part.time_ns), weight = load_once(part.weight);
@@ -166,7 +172,6 @@ OwnerUsage CountedCpus::read_slot(uint32_t slot) const {
             *helper.weight += weight;
         }
     }
-    return usage;
 }
 
 /// What weights are made from.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cpu_topology.hpp"
@@ -32,6 +33,8 @@ public:
 
     /// What was used in a slot, by package, with its weight even where nothing is weighed yet.
     [[nodiscard]] OwnerUsage read_slot(uint32_t slot) const;
+    /// The same, of as many packages as there are.
+    void read_slot(uint32_t slot, std::span<Usage> packages, std::span<Usage> helpers) const;
     /// Gaps and what weights are made from.
     void add_sums(UsageReading& reading) const;
     [[nodiscard]] bool counts_cycles() const { return events_.has_value(); }

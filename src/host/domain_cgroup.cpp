@@ -12,7 +12,6 @@
 namespace virt_power {
 namespace {
 
-constexpr size_t mounts_limit = 1 << 24;  // hosts with containers have thousands of mounts
 constexpr size_t procs_limit = 1 << 20;
 
 /// Inode of the initial cgroup namespace (include/uapi/linux/nsfs.h).
@@ -39,8 +38,10 @@ bool has_item(std::string_view list, std::string_view wanted) {
     return false;
 }
 
-Result<std::string> read_cgroup_of(const std::filesystem::path& root, pid_t pid) {
-    return read_kernel_file(root / "proc" / std::to_string(pid) / "cgroup");
+bool has_own_namespace(const std::filesystem::path& root) {
+    struct stat space {};
+    return ::stat((root / "proc/self/ns/cgroup").c_str(), &space) == 0 &&
+           space.st_ino != initial_cgroup_namespace;
 }
 
 }  // namespace
@@ -93,47 +94,51 @@ std::string parse_cgroup1_mount(std::string_view mounts, std::string_view contro
     return {};
 }
 
-Result<DomainCgroup> find_domain_cgroup(const std::filesystem::path& root, pid_t pid) {
-    struct stat space {};
-    if (::stat((root / "proc/self/ns/cgroup").c_str(), &space) == 0 &&
-        space.st_ino != initial_cgroup_namespace)
+DomainCgroups::DomainCgroups(std::filesystem::path root)
+    : root_(std::move(root)), own_namespace_(has_own_namespace(root_)), mounts_(root_) {}
+
+DomainPlace DomainCgroups::find(pid_t pid) {
+    Result<std::string> text = read_kernel_file(root_ / "proc" / std::to_string(pid) / "cgroup");
+    if (!text) return {text.error(), text.error()};
+    return {find_cgroup(*text), find_others(*text, pid)};
+}
+
+Result<DomainCgroup> DomainCgroups::find_cgroup(std::string_view cgroups) {
+    if (own_namespace_)
         return Error{ErrorKind::Unsupported, 0,
                      "this daemon is in a cgroup namespace of its own, where depths are not the kernel's"};
-    Result<std::string> text = read_cgroup_of(root, pid);
-    if (!text) return text.error();
-    std::string part = domain_part(parse_proc_cgroup(*text));
+    std::string part = domain_part(parse_proc_cgroup(cgroups));
     if (part.empty())
         return Error{ErrorKind::Unsupported, 0, "the process has no domain's cgroup of version 2"};
-    Result<std::string> mounts = read_kernel_file(root / "proc/self/mounts", mounts_limit);
+    Result<std::string_view> mounts = mounts_.read();
     if (!mounts) return mounts.error();
     std::string mount = parse_cgroup2_mount(*mounts);
     if (mount.empty()) return Error{ErrorKind::Unsupported, 0, "no cgroup hierarchy of version 2 is mounted"};
-    std::filesystem::path directory = root / std::filesystem::path(mount + part).relative_path();
+    std::filesystem::path directory = root_ / std::filesystem::path(mount + part).relative_path();
     struct stat status {};
     if (::stat(directory.c_str(), &status) != 0) return system_error(errno, "find", directory);
     // The inode of a cgroup's directory is its id where inodes have 64 bits.
     return DomainCgroup{status.st_ino, static_cast<int>(std::count(part.begin(), part.end(), '/'))};
 }
 
-Result<std::vector<Process>> find_domain_processes(const std::filesystem::path& root, pid_t pid) {
-    Result<std::string> text = read_cgroup_of(root, pid);
-    if (!text) return text.error();
-    auto [controller, path] = parse_proc_cgroup1(*text);
+Result<std::vector<Process>> DomainCgroups::find_others(std::string_view cgroups, pid_t pid) {
+    auto [controller, path] = parse_proc_cgroup1(cgroups);
     Error none{ErrorKind::Unsupported, 0, "the process has no domain's cgroup of version 1"};
     if (controller.empty()) return none;
-    Result<std::string> mounts = read_kernel_file(root / "proc/self/mounts", mounts_limit);
+    Result<std::string_view> mounts = mounts_.read();
     if (!mounts) return mounts.error();
     std::string mount = parse_cgroup1_mount(*mounts, controller);
     if (mount.empty()) return none;
-    std::filesystem::path file = root / std::filesystem::path(mount + path).relative_path() / "cgroup.procs";
+    std::filesystem::path file = root_ / std::filesystem::path(mount + path).relative_path() / "cgroup.procs";
     Result<std::string> list = read_kernel_file(file, procs_limit);
     if (!list) return list.error();
     std::vector<Process> processes;
     for (std::string_view rest = *list; !rest.empty();) {
         Result<uint64_t> number = parse_u64(next_line(rest));
         if (!number || *number > INT32_MAX) continue;  // 0: of another PID namespace
+        if (static_cast<pid_t>(*number) == pid) continue;
         // One that has ended meanwhile works for nobody.
-        Result<Process> process = find_process(root, static_cast<pid_t>(*number));
+        Result<Process> process = find_process(root_, static_cast<pid_t>(*number));
         if (process) processes.push_back(*process);
     }
     return processes;

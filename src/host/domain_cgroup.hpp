@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "mount_table.hpp"
 #include "process.hpp"
 #include "virt-power/result.hpp"
 
@@ -24,13 +25,31 @@ struct DomainCgroup {
     int level = 0;    ///< depth below the root
 };
 
-/// Of the domain that a process belongs to, helpers' and vCPUs' cgroups being
-/// below it. Unsupported: version 1, a cgroup that is not a domain's own, or a
-/// cgroup namespace of this process's own, where depths are not the kernel's.
-Result<DomainCgroup> find_domain_cgroup(const std::filesystem::path& root, pid_t pid);
+/// What a process's cgroup says about its domain.
+struct DomainPlace {
+    /// The domain's, helpers' and vCPUs' cgroups being below it. Unsupported: version 1, a cgroup that is not
+    /// a domain's own, or a cgroup namespace of this process's own, where depths are not the kernel's.
+    Result<DomainCgroup> cgroup;
+    /// Version 1: all other processes in the same domain's cgroup, which no id leads to. Unsupported: there
+    /// is none.
+    Result<std::vector<Process>> others;
+};
 
-/// Version 1: all processes in the same domain's cgroup, which no id leads to. Unsupported: there is none.
-Result<std::vector<Process>> find_domain_processes(const std::filesystem::path& root, pid_t pid);
+/// Threads: one call at a time.
+class DomainCgroups {
+public:
+    explicit DomainCgroups(std::filesystem::path root);
+
+    DomainPlace find(pid_t pid);
+
+private:
+    Result<DomainCgroup> find_cgroup(std::string_view cgroups);
+    Result<std::vector<Process>> find_others(std::string_view cgroups, pid_t pid);
+
+    std::filesystem::path root_;
+    bool own_namespace_;
+    MountTable mounts_;
+};
 
 /// The path after "0::", version 2's. Empty if there is none.
 std::string parse_proc_cgroup(std::string_view text);

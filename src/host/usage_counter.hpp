@@ -8,33 +8,25 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "flat_map.hpp"
+#include "owner_usages.hpp"
 #include "process.hpp"
 #include "virt-power/reading.hpp"
 #include "virt-power/result.hpp"
 
 namespace virt_power {
 
-/// Chosen by the caller; never used twice.
-using OwnerId = uint64_t;
-
-struct OwnerUsage {
-    std::vector<Usage> packages;  ///< by package index
-    UsageSource source = UsageSource::Proc;
-    std::vector<Usage> helpers = {};  ///< as DomainUsage::helpers
-};
-
-inline void drop_weights(std::vector<Usage>& usages) {
+inline void drop_weights(std::span<Usage> usages) {
     for (Usage& usage : usages) usage.weight.reset();
 }
 
 struct UsageReading {
     std::vector<Usage> rest;  ///< all that is not an owner's and not idle time, by package
-    FlatMap<OwnerId, OwnerUsage> owners;
+    OwnerUsages owners;
     std::optional<uint64_t> cycles_gaps;
     std::vector<uint64_t> shared;   ///< as PackageReading::shared; empty where no core has two threads
     std::vector<uint64_t> squared;  ///< as PackageReading::squared; empty where no cycles are counted

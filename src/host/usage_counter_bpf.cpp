@@ -15,6 +15,7 @@
 #include "clock.hpp"
 #include "counted_cpus.hpp"
 #include "domain_cgroup.hpp"
+#include "flat_map.hpp"
 #include "kernel_file.hpp"
 #include "owner_slots.hpp"
 #include "usage_counter_proc.hpp"
@@ -42,7 +43,8 @@ public:
           options_(std::move(options)),
           maps_(std::move(maps)),
           slots_(maps_),
-          cpus_(topology_, maps_, std::move(events)) {}
+          cpus_(topology_, maps_, std::move(events)),
+          cgroups_(options_.root) {}
 
     [[nodiscard]] UsageSource source() const override { return UsageSource::Bpf; }
     [[nodiscard]] std::optional<Origin> origin() const override {
@@ -60,14 +62,15 @@ private:
     void follow_helpers(uint32_t slot, const Process& process);
     bool take_level(uint32_t slot, uint32_t level);
     void follow_cgroups();
-    [[nodiscard]] OwnerUsage usage_of(Owner& owner);
-    void take_from_rest(std::vector<Usage>& rest, const UsageReading& reading);
+    void add_usage_of(OwnerId id, const Owner& owner, OwnerUsages& usages) const;
+    void take_from_rest(std::vector<Usage>& rest, const OwnerUsages& owners);
 
     const CpuTopology& topology_;
     BpfOptions options_;
     std::shared_ptr<UsageMaps> maps_;
     OwnerSlots slots_;
     CountedCpus cpus_;
+    DomainCgroups cgroups_;
     uint64_t follow_again_ns_ = 0;
     OwnerId followed_ = 0;
     bool told_cgroup_ = false;
@@ -117,10 +120,9 @@ bool BpfUsageCounter::take_level(uint32_t slot, uint32_t level) {
 /// Helper processes and, on older kernels, vhost threads are only in the domain's cgroup. Where the program
 /// cannot know that (version 1), the processes in it are told one by one.
 void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
-    Result<DomainCgroup> cgroup = find_domain_cgroup(options_.root, process.pid);
-    Result<std::vector<Process>> processes = find_domain_processes(options_.root, process.pid);
+    auto [cgroup, others] = cgroups_.find(process.pid);
     std::string problem;
-    if (!cgroup && !processes) problem = cgroup.error().message;
+    if (!cgroup && !others) problem = cgroup.error().message;
     // What cannot be looked at just now stays as it was.
     bool known = cgroup || cgroup.error().kind == ErrorKind::Unsupported;
     if (cgroup && !take_level(slot, static_cast<uint32_t>(cgroup->level)))
@@ -129,10 +131,8 @@ void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
     uint64_t id = cgroup && problem.empty() ? cgroup->id : 0;
     if (known)
         if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
-    if (processes) {
-        std::erase(*processes, process);
-        if (Status set = slots_.set_helpers(slot, *processes); !set) problem = set.error().message;
-    }
+    if (others)
+        if (Status set = slots_.set_helpers(slot, *others); !set) problem = set.error().message;
     if (!problem.empty() && !std::exchange(told_cgroup_, true))
         options_.warn(
             fmt::format("process {}: {}; helper processes of such domains are counted as the host's",
@@ -193,7 +193,8 @@ std::optional<OwnerUsage> BpfUsageCounter::end(OwnerId id, uint64_t now_ns) {
         owner.ended = true;
         return cpus_.read_slot(*owner.slot);
     }
-    OwnerUsage usage = usage_of(owner);
+    owner.fallback->read(topology_);
+    OwnerUsage usage = owner.fallback->usage(topology_.package_ids().size());
     removed_fallback_ns_.resize(std::max(removed_fallback_ns_.size(), usage.packages.size()));
     for (size_t n = 0; n < usage.packages.size(); n++) removed_fallback_ns_[n] += usage.packages[n].time_ns;
     owners_.erase(id);
@@ -207,21 +208,17 @@ void BpfUsageCounter::forget(OwnerId id) {
     owners_.erase(id);
 }
 
-OwnerUsage BpfUsageCounter::usage_of(Owner& owner) {
-    OwnerUsage usage;
-    if (owner.slot) {
-        usage = cpus_.read_slot(*owner.slot);
-        if (!cpus_.weighs()) {
-            drop_weights(usage.packages);
-            drop_weights(usage.helpers);
-        }
-        return usage;
+void BpfUsageCounter::add_usage_of(OwnerId id, const Owner& owner, OwnerUsages& usages) const {
+    if (!owner.slot) {
+        owner.fallback->read(topology_);
+        usages.add(id, owner.fallback->usage(topology_.package_ids().size()));
+        return;
     }
-    owner.fallback->read(topology_);
-    usage.source = UsageSource::Proc;
-    for (uint64_t ns : owner.fallback->packages_ns()) usage.packages.push_back({ns, std::nullopt});
-    usage.packages.resize(topology_.package_ids().size());
-    return usage;
+    size_t row = usages.add(id, UsageSource::Bpf, true);
+    cpus_.read_slot(*owner.slot, usages.packages_of(row), usages.helpers_of(row));
+    if (cpus_.weighs()) return;
+    drop_weights(usages.packages_of(row));
+    drop_weights(usages.helpers_of(row));
 }
 
 Result<UsageReading> BpfUsageCounter::read() {
@@ -237,22 +234,23 @@ Result<UsageReading> BpfUsageCounter::read() {
             *reading.rest[n].weight += *idle[n].weight;
         }
     }
+    reading.owners = OwnerUsages(topology_.package_ids().size());
     reading.owners.reserve(owners_.size());
-    for (auto& [id, owner] : owners_)
-        if (!owner.ended) reading.owners[id] = usage_of(owner);
+    for (const auto& [id, owner] : owners_)
+        if (!owner.ended) add_usage_of(id, owner, reading.owners);
     cpus_.add_sums(reading);
-    take_from_rest(reading.rest, reading);
+    take_from_rest(reading.rest, reading.owners);
     return reading;
 }
 
 /// The program does not know the domains that are counted from /proc: it counted them as the rest.
-void BpfUsageCounter::take_from_rest(std::vector<Usage>& rest, const UsageReading& reading) {
+void BpfUsageCounter::take_from_rest(std::vector<Usage>& rest, const OwnerUsages& owners) {
     std::vector<uint64_t> known_ns = removed_fallback_ns_;
     known_ns.resize(rest.size());
     rest_ns_.resize(rest.size());
-    for (const auto& [id, usage] : reading.owners)
-        if (usage.source == UsageSource::Proc)
-            for (size_t n = 0; n < usage.packages.size(); n++) known_ns[n] += usage.packages[n].time_ns;
+    for (size_t row = 0; row < owners.size(); row++)
+        if (owners.source_of(row) == UsageSource::Proc)
+            for (size_t n = 0; n < rest.size(); n++) known_ns[n] += owners.packages_of(row)[n].time_ns;
     for (size_t n = 0; n < rest.size(); n++) {
         if (rest[n].time_ns > known_ns[n]) rest_ns_[n] = std::max(rest_ns_[n], rest[n].time_ns - known_ns[n]);
         rest[n].time_ns = rest_ns_[n];

@@ -20,14 +20,6 @@ void grow(std::vector<uint64_t>& values, size_t size) {
     if (values.size() < size) values.resize(size);
 }
 
-OwnerUsage to_usage(const std::vector<uint64_t>& packages_ns, size_t packages) {
-    OwnerUsage usage;
-    usage.source = UsageSource::Proc;
-    for (uint64_t ns : packages_ns) usage.packages.push_back({ns, std::nullopt});
-    usage.packages.resize(std::max(packages, packages_ns.size()));
-    return usage;
-}
-
 }  // namespace
 
 Result<uint64_t> read_process_clock(pid_t pid) {
@@ -105,6 +97,14 @@ void ProcOwner::read(const CpuTopology& topology) {
     }
 }
 
+OwnerUsage ProcOwner::usage(size_t packages) const {
+    OwnerUsage usage;
+    usage.source = UsageSource::Proc;
+    for (uint64_t ns : packages_ns_) usage.packages.push_back({ns, std::nullopt});
+    usage.packages.resize(std::max(packages, packages_ns_.size()));
+    return usage;
+}
+
 ProcUsageCounter::ProcUsageCounter(std::filesystem::path root, const CpuTopology& topology,
                                    ProcessClock clock)
     : root_(std::move(root)), topology_(topology), clock_(std::move(clock)) {}
@@ -123,7 +123,7 @@ std::optional<OwnerUsage> ProcUsageCounter::end(OwnerId owner, uint64_t /*now_ns
     const std::vector<uint64_t>& packages_ns = found->second.packages_ns();
     grow(removed_ns_, packages_ns.size());
     for (size_t n = 0; n < packages_ns.size(); n++) removed_ns_[n] += packages_ns[n];
-    OwnerUsage usage = to_usage(packages_ns, topology_.package_ids().size());
+    OwnerUsage usage = found->second.usage(topology_.package_ids().size());
     owners_.erase(found);
     return usage;
 }
@@ -133,11 +133,12 @@ Result<UsageReading> ProcUsageCounter::read() {
     grow(removed_ns_, packages);
     grow(rest_ns_, packages);
     UsageReading reading;
+    reading.owners = OwnerUsages(packages);
     std::vector<uint64_t> owned_ns = removed_ns_;
     for (auto& [id, owner] : owners_) {
         owner.read(topology_);
         for (size_t n = 0; n < owner.packages_ns().size(); n++) owned_ns[n] += owner.packages_ns()[n];
-        reading.owners[id] = to_usage(owner.packages_ns(), packages);
+        reading.owners.add(id, owner.usage(packages));
     }
     Result<std::string> text = read_kernel_file(root_ / "proc/stat", proc_stat_limit);
     if (!text) return text.error();

@@ -33,6 +33,8 @@ public:
 
     /// Time by package index since start().
     [[nodiscard]] const std::vector<uint64_t>& packages_ns() const { return packages_ns_; }
+    /// The same, of at least so many packages.
+    [[nodiscard]] OwnerUsage usage(size_t packages) const;
 
 private:
     ProcOwner(std::filesystem::path root, ProcessClock clock, const Process& process)
@@ -63,7 +65,7 @@ private:
     std::filesystem::path root_;
     const CpuTopology& topology_;
     ProcessClock clock_;
-    std::unordered_map<OwnerId, ProcOwner> owners_;
+    std::map<OwnerId, ProcOwner> owners_;
     /// Busy time of a CPU. One that is offline has no line, but keeps what it did.
     struct CpuBusy {
         uint64_t base_ns = 0;  ///< when it was first seen

@@ -51,17 +51,17 @@ HostPowerLogLevel to_level(LogLevel level) {
     return HOST_POWER_LOG_ERROR;
 }
 
-ParamSink to_sink(HostPowerEmit emit, void* opaque) {
-    return [emit, opaque, text = std::string()](std::string_view name, const ParamValue& param) mutable {
-        HostPowerValue value{};
-        HostPowerType type = std::visit(ToHostPower{value}, param);
-        text.assign(name);
-        return emit(opaque, text.c_str(), type, &value) == 0;
-    };
+bool EmitSink::operator()(std::string_view name, const ParamValue& param) {
+    HostPowerValue value{};
+    HostPowerType type = std::visit(ToHostPower{value}, param);
+    name_.clear();
+    name_.append(name);
+    name_.push_back('\0');
+    return emit_(opaque_, name_.data(), type, &value) == 0;
 }
 
 void emit_params(const Params& params, HostPowerEmit emit, void* opaque) {
-    ParamSink sink = to_sink(emit, opaque);
+    EmitSink sink(emit, opaque);
     for (const Param& param : params)
         if (!sink(param.name, param.value)) return;
 }

@@ -4,6 +4,8 @@
 #ifndef VIRT_POWER_PLUGIN_ABI_VALUES_HPP
 #define VIRT_POWER_PLUGIN_ABI_VALUES_HPP
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,8 +22,17 @@ namespace virt_power {
 std::string printable(std::string_view message, size_t longest = 500);
 HostPowerLogLevel to_level(LogLevel level);
 
-/// Hands over to a callback, until that has enough.
-ParamSink to_sink(HostPowerEmit emit, void* opaque);
+/// A ParamSink, by std::ref(): hands over to a callback, until that has enough.
+class EmitSink {
+public:
+    EmitSink(HostPowerEmit emit, void* opaque) : emit_(emit), opaque_(opaque) {}
+    bool operator()(std::string_view name, const ParamValue& param);
+
+private:
+    HostPowerEmit emit_;
+    void* opaque_;
+    fmt::basic_memory_buffer<char, 128> name_;  ///< as long as names are, it needs no memory of its own
+};
 void emit_params(const Params& params, HostPowerEmit emit, void* opaque);
 
 std::optional<KnobTopic> topic_of(HostPowerKnob knob);

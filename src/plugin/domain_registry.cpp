@@ -18,7 +18,7 @@ std::string format_uuid(const Uuid& uuid) {
     return text;
 }
 
-void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part) {
+void add_usage(std::vector<Usage>& sum, std::span<const Usage> part) {
     if (sum.size() < part.size()) sum.resize(part.size());
     for (size_t n = 0; n < part.size(); n++) {
         sum[n].time_ns += part[n].time_ns;

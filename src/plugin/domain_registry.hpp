@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ using Uuid = std::array<unsigned char, 16>;
 std::string format_uuid(const Uuid& uuid);
 
 /// Adds one usage to another by package; cycles and weights stay absent where either has none.
-void add_usage(std::vector<Usage>& sum, const std::vector<Usage>& part);
+void add_usage(std::vector<Usage>& sum, std::span<const Usage> part);
 
 struct DepartedDomain {
     Uuid uuid{};

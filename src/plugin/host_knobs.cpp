@@ -22,6 +22,8 @@ using std::chrono::nanoseconds;
 
 /// Frequencies and limits are read again when they are older.
 constexpr uint64_t fresh_ns = 1'000'000'000;
+/// Where there never was any of them.
+constexpr uint64_t fresh_nothing_ns = 10'000'000'000;
 /// A sample waits no longer for them.
 constexpr milliseconds state_patience{50};
 /// What came too late serves the samples after it for so long.
@@ -111,6 +113,7 @@ struct HostKnobs::Shared {
     std::set<std::string, std::less<>> told;
     bool closed = false;
     std::optional<State> state;
+    bool ever_found = false;  ///< a frequency or a limit
 
     // Of the worker's thread alone.
     std::map<uint32_t, uint64_t> coarse_khz;
@@ -202,7 +205,13 @@ struct HostKnobs::Shared {
         found.limits_uw = rapl.read_limits_in_force();
         found.read_ns = options.now_ns();
         std::lock_guard lock(mutex);
+        ever_found = ever_found || !found.khz.empty() || !found.limits_uw.empty();
         state = std::move(found);
+    }
+
+    [[nodiscard]] bool state_is_fresh() {
+        std::lock_guard lock(mutex);
+        return state && options.now_ns() - state->read_ns < (ever_found ? fresh_ns : fresh_nothing_ns);
     }
 
     [[nodiscard]] bool state_is_younger_than(uint64_t age_ns) {
@@ -257,7 +266,7 @@ Params HostKnobs::set(const KnobOrder& order) {
 }
 
 void HostKnobs::refresh_state() {
-    if (shared_->state_is_younger_than(fresh_ns)) return;
+    if (shared_->state_is_fresh()) return;
     auto job = [shared = shared_] {
         try {
             shared->read_state();

@@ -58,7 +58,8 @@ public:
     /// What was changed. Each change is logged with who, what, from and to.
     Params set(const KnobOrder& order);
 
-    /// Fills in frequencies and limits, which are a second old at the most. Where the kernel does not answer
+    /// Fills in frequencies and limits, which are a second old at the most; the first that ever appears may
+    /// come ten seconds late. Where the kernel does not answer
     /// at once, they are those from before, five seconds old at the most, or left out. Not to be called while
     /// `topology` is refreshed.
     void add_state(HostReading& host, const CpuTopology& topology);

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -258,7 +259,8 @@ int emit_host(const HostPowerSnapshot* snapshot, HostPowerVisible visible, HostP
         for (const DepartedDomain& domain : snapshot->snapshot->departed)
             if (visible(opaque, domain.uuid.data(), domain.usage.name.c_str()) == 1)
                 host.departed.push_back(domain.usage);
-        return encode_host(host, to_sink(emit, opaque)) ? 0 : -1;
+        EmitSink sink(emit, opaque);
+        return encode_host(host, std::ref(sink)) ? 0 : -1;
     });
 }
 
@@ -266,9 +268,21 @@ int emit_domain(const HostPowerSnapshot* snapshot, const unsigned char* uuid, Ho
                 void* opaque) {
     if (!snapshot || !snapshot->snapshot || !uuid || !emit) return 0;
     return guarded(nullptr, -1, [&] {
-        const DomainUsage* found = snapshot->snapshot->domains.find(to_uuid(uuid));
+        std::optional<DomainFigures> found = snapshot->snapshot->domains.find(to_uuid(uuid));
         if (!found) return 0;
-        return encode_domain(*found, to_sink(emit, opaque)) ? 0 : -1;
+        EmitSink sink(emit, opaque);
+        return encode_domain(*found, std::ref(sink)) ? 0 : -1;
+    });
+}
+
+int has_others(const HostPowerSnapshot* snapshot, const unsigned char* uuids, size_t nuuids) {
+    if (!snapshot || !snapshot->snapshot || (nuuids > 0 && !uuids)) return 0;
+    return guarded(nullptr, 0, [&] {
+        const DomainUsages& domains = snapshot->snapshot->domains;
+        size_t known = 0;
+        for (size_t n = 0; n < nuuids; n++)
+            if (domains.contains(to_uuid(uuids + n * HOST_POWER_UUID_LENGTH))) known++;
+        return known < domains.size() ? 1 : 0;
     });
 }
 
@@ -341,6 +355,7 @@ constexpr HostPowerPlugin plugin = {
     snapshot_status,
     emit_host,
     emit_domain,
+    has_others,
     knob_get,
     knob_set,
 };

@@ -22,6 +22,21 @@ std::optional<std::pair<Uuid, std::string>> parse_label(const std::string& label
 
 }  // namespace
 
+std::optional<size_t> DomainUsages::add(const Uuid& uuid, uint64_t instance, OwnerId owner) {
+    std::optional<size_t> row = used_.find(owner);
+    if (row) rows_[uuid] = {instance, *row};
+    return row;
+}
+
+std::optional<DomainFigures> DomainUsages::find(const Uuid& uuid) const {
+    const Row* row = rows_.find(uuid);
+    if (!row) return std::nullopt;
+    DomainFigures figures{row->instance, std::nullopt, used_.packages_of(row->used),
+                          used_.helpers_of(row->used)};
+    if (used_.source_of(row->used) != host_source_) figures.usage_source = used_.source_of(row->used);
+    return figures;
+}
+
 UsageKeeper::UsageKeeper(std::unique_ptr<CpuTopology> topology, std::unique_ptr<UsageCounter> counter,
                          DomainRegistry::Limits limits, Clock now_ns,
                          std::function<Result<Process>(pid_t)> find)
@@ -154,21 +169,15 @@ Result<UsageSnapshot> UsageKeeper::read() {
     host.departed_totals =
         registry_.departed_totals(packages, reading->rest.empty() ? Usage{} : reading->rest.front());
     std::vector<Usage> vms = host.departed_totals;
+    snapshot.domains = DomainUsages(std::move(reading->owners), host.usage_source);
     snapshot.domains.reserve(registry_.running().size());
-    for (const auto& [uuid, domain] : registry_.running()) {
-        OwnerUsage* used = reading->owners.find(domain.owner);
-        if (!used) continue;
-        add_usage(vms, used->packages);
-        DomainUsage& usage = snapshot.domains[uuid];
-        usage.instance = domain.process.instance();
-        usage.packages = std::move(used->packages);
-        usage.helpers = std::move(used->helpers);
-        if (used->source != host.usage_source) usage.usage_source = used->source;
-    }
+    for (const auto& [uuid, domain] : registry_.running())
+        if (auto row = snapshot.domains.add(uuid, domain.process.instance(), domain.owner))
+            add_usage(vms, snapshot.domains.used().packages_of(*row));
     host.vm_count = static_cast<uint32_t>(snapshot.domains.size());
     for (size_t n = 0; n < packages; n++) {
         std::vector<Usage> sum = {n < reading->rest.size() ? reading->rest[n] : Usage{}};
-        add_usage(sum, {vms[n]});
+        add_usage(sum, std::span(&vms[n], 1));
         PackageReading& package = host.packages.emplace_back();
         package.id = topology_->package_ids()[n];
         package.host = sum[0];

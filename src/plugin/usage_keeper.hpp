@@ -17,13 +17,38 @@
 #include "clock.hpp"
 #include "cpu_topology.hpp"
 #include "domain_registry.hpp"
+#include "reading_codec.hpp"
 #include "usage_counter.hpp"
 
 namespace virt_power {
 
-/// What running domains used, by UUID in order. Name and UUID within DomainUsage stay empty: the record of a
-/// domain has them, and this is made for each domain and pass.
-using DomainUsages = FlatMap<Uuid, DomainUsage>;
+/// What running domains used.
+class DomainUsages {
+public:
+    DomainUsages() = default;
+    DomainUsages(OwnerUsages used, UsageSource host_source)
+        : used_(std::move(used)), host_source_(host_source) {}
+
+    /// In the order of UUIDs. Nothing for an owner that was not read.
+    std::optional<size_t> add(const Uuid& uuid, uint64_t instance, OwnerId owner);
+
+    [[nodiscard]] size_t size() const { return rows_.size(); }
+    [[nodiscard]] bool empty() const { return rows_.empty(); }
+    [[nodiscard]] bool contains(const Uuid& uuid) const { return rows_.find(uuid) != nullptr; }
+    [[nodiscard]] std::optional<DomainFigures> find(const Uuid& uuid) const;
+    [[nodiscard]] const OwnerUsages& used() const { return used_; }
+    void reserve(size_t domains) { rows_.reserve(domains); }
+
+private:
+    struct Row {
+        uint64_t instance = 0;
+        size_t used = 0;
+    };
+
+    OwnerUsages used_;
+    UsageSource host_source_ = UsageSource::Proc;
+    FlatMap<Uuid, Row> rows_;
+};
 
 /// One pass over the usage counters, without zones.
 struct UsageSnapshot {

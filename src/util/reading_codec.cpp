@@ -139,7 +139,7 @@ bool put_named(const ParamSink& sink, const UsageNames& names, const Usage& usag
 
 }  // namespace
 
-bool encode_domain(const DomainUsage& domain, const ParamSink& sink) {
+bool encode_domain(const DomainFigures& domain, const ParamSink& sink) {
     if (!sink("energy.instance", domain.instance)) return false;
     if (domain.usage_source && !sink("energy.usage", usage_source_name(*domain.usage_source))) return false;
     const std::vector<PackageNames>& known = package_names();

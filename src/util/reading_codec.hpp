@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -38,8 +39,19 @@ using ParamSink = std::function<bool(std::string_view name, const ParamValue& va
 /// domains. False if the sink stopped it.
 bool encode_host(const HostReading& host, const ParamSink& sink);
 
+/// What the record of a domain does not have by itself.
+struct DomainFigures {
+    uint64_t instance = 0;
+    std::optional<UsageSource> usage_source;
+    std::span<const Usage> packages;
+    std::span<const Usage> helpers;
+};
+
 /// What belongs into the record of one domain.
-bool encode_domain(const DomainUsage& domain, const ParamSink& sink);
+bool encode_domain(const DomainFigures& domain, const ParamSink& sink);
+inline bool encode_domain(const DomainUsage& domain, const ParamSink& sink) {
+    return encode_domain({domain.instance, domain.usage_source, domain.packages, domain.helpers}, sink);
+}
 
 struct DecodedRecord {
     std::string status;                 ///< energy.status; empty if absent

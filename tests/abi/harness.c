@@ -133,9 +133,19 @@ static struct record read_domain(const HostPowerPlugin* plugin, HostPower* power
     return record;
 }
 
+static int runs_besides(const HostPowerPlugin* plugin, HostPower* power, const unsigned char* uuids,
+                        size_t n) {
+    HostPowerSnapshot* snapshot = plugin->snapshot(power, 0);
+    int others = plugin->has_others(snapshot, uuids, n);
+
+    plugin->snapshot_free(snapshot);
+    return others;
+}
+
 static void check_life(const HostPowerPlugin* plugin, HostPower* power) {
     static const unsigned char uuid[HOST_POWER_UUID_LENGTH] = {1, 2, 3};
     static const unsigned char hidden[HOST_POWER_UUID_LENGTH] = {9};
+    unsigned char both[2 * HOST_POWER_UUID_LENGTH];
     pid_t spinner = start_spinner();
     pid_t other = start_spinner();
     struct record first, second, last;
@@ -163,8 +173,15 @@ static void check_life(const HostPowerPlugin* plugin, HostPower* power) {
     expect(second.host_time_ns >= second.vms_time_ns, "the host has at least what its domains have");
     expect(second.energy_uj > first.energy_uj, "modelled energy moves");
     expect(second.domains == 1, "one domain runs");
+    expect(runs_besides(plugin, power, uuid, 1) == 0, "no other one runs");
+    expect(runs_besides(plugin, power, hidden, 1) == 1, "it is another one than one that does not run");
+    expect(runs_besides(plugin, power, NULL, 0) == 1, "it runs besides none");
 
     expect(plugin->domain_started(power, hidden, "hidden", other) == 0, "a second process is counted");
+    expect(runs_besides(plugin, power, uuid, 1) == 1, "which runs besides the first one");
+    memcpy(both, uuid, sizeof(uuid));
+    memcpy(both + sizeof(uuid), hidden, sizeof(hidden));
+    expect(runs_besides(plugin, power, both, 2) == 0, "none runs besides both");
     end_spinner(other);
     plugin->domain_stopped(power, hidden);
     end_spinner(spinner);
@@ -194,6 +211,7 @@ static void check_bad_input(const HostPowerPlugin* plugin, HostPower* power) {
     expect(plugin->snapshot(NULL, 0) == NULL, "no handle gives no snapshot");
     expect(!strcmp(plugin->snapshot_status(NULL), "error"), "no snapshot is an error");
     expect(plugin->open(NULL) == NULL, "no options open nothing");
+    expect(plugin->has_others(NULL, uuid, 1) == 0, "nothing runs in no snapshot");
 
     snapshot = plugin->snapshot(power, 0);
     record.stop_after = 3;

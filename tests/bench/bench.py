@@ -102,7 +102,7 @@ def bench_guests(lab, programs, scale, parts, kvm):
 def bench_switch(programs, scale):
     say("context switches")
     found = run_program(f"{programs}/switch-cost", scale.pairs, scale.trips, scale.guests[-1])
-    for name in ("empty_ns", "least_ns"):
+    for name in ("empty_ns", "least_ns", "lookup_ns"):
         found[name] = estimate(found[name]).as_dict()
     for kind in found["kinds"]:
         kind["added_ns"] = estimate(differences(kind["with_ns"], kind["without_ns"])).as_dict()

@@ -57,7 +57,8 @@ def switch_lines(found):
         yield (f"  {name:50} {span(kind['added_ns'], 0)} to {kind['switch_ns']['median']:.0f}; "
                f"the program itself {span(kind['program_ns'], 0)}")
     yield f"  in its place, by the same statistics: an empty program {span(found['empty_ns'], 0)}, one that adds 1 to a " \
-          f"number in a map {span(found['least_ns'], 0)}"
+          f"number in a map {span(found['least_ns'], 0)}, one that adds 1 to a number of the process, found by its pid, " \
+          f"{span(found['lookup_ns'], 0)}"
 
 
 def attribution_lines(found):

@@ -12,6 +12,7 @@
 #include "fake_root.hpp"
 #include "spinner.hpp"
 #include "usage_counter_bpf.hpp"
+#include "used_by.hpp"
 
 namespace virt_power {
 namespace {
@@ -56,7 +57,7 @@ protected:
         auto begin = std::chrono::steady_clock::now();
         UsageReading reading = *counter_->read();
         std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
-        const Usage& usage = reading.owners.at(1).packages.at(0);
+        Usage usage = used_by(reading, 1).packages.at(0);
         const Usage& rest = reading.rest.at(0);
         auto [busy, idle] = ticks_of_cpu1();
         auto d = [](uint64_t value) { return static_cast<double>(value); };

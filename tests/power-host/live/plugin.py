@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 WARNING = 3
 
 
@@ -64,6 +64,7 @@ class _Table(ctypes.Structure):
                 ("snapshot_status", _function(ctypes.c_char_p, ctypes.c_void_p)),
                 ("emit_host", _function(ctypes.c_int, ctypes.c_void_p, _Visible, _Emit, ctypes.c_void_p)),
                 ("emit_domain", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, _Emit, ctypes.c_void_p)),
+                ("has_others", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)),
                 ("knob_get", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32, _Emit,
                                        _Fail, ctypes.c_void_p)),
                 ("knob_set", _function(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_Param),

@@ -81,16 +81,16 @@ TEST(DomainCgroup, is_the_directory_that_libvirt_made) {
     FakeRoot root;
     root.file("proc/7/cgroup", "0::/machine/qemu-1-a.libvirt-qemu/emulator\n");
     root.file("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
-    EXPECT_FALSE(find_domain_cgroup(root.path(), 7));
+    EXPECT_FALSE(DomainCgroups(root.path()).find(7).cgroup);
     root.file("sys/fs/cgroup/machine/qemu-1-a.libvirt-qemu/cgroup.procs", "");
-    Result<DomainCgroup> cgroup = find_domain_cgroup(root.path(), 7);
+    Result<DomainCgroup> cgroup = DomainCgroups(root.path()).find(7).cgroup;
     ASSERT_TRUE(cgroup);
     EXPECT_EQ(cgroup->level, 2);
     EXPECT_NE(cgroup->id, 0U);
     root.file("proc/8/cgroup", "0::/system.slice/x.service\n");
-    EXPECT_EQ(find_domain_cgroup(root.path(), 8).error().kind, ErrorKind::Unsupported);
+    EXPECT_EQ(DomainCgroups(root.path()).find(8).cgroup.error().kind, ErrorKind::Unsupported);
     root.file("proc/self/ns/cgroup", "");  // its inode is not the initial namespace's
-    EXPECT_EQ(find_domain_cgroup(root.path(), 7).error().kind, ErrorKind::Unsupported);
+    EXPECT_EQ(DomainCgroups(root.path()).find(7).cgroup.error().kind, ErrorKind::Unsupported);
 }
 
 TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {
@@ -113,17 +113,17 @@ TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {
 TEST(DomainCgroup, of_version_1_lists_its_processes) {
     FakeRoot root;
     root.file("proc/7/cgroup", "1:cpu:/machine/qemu-1-a.libvirt-qemu/emulator\n");
-    EXPECT_FALSE(find_domain_processes(root.path(), 7));
+    EXPECT_FALSE(DomainCgroups(root.path()).find(7).others);
     root.file("proc/self/mounts", "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n");
-    EXPECT_FALSE(find_domain_processes(root.path(), 7));
+    EXPECT_FALSE(DomainCgroups(root.path()).find(7).others);
     root.file("sys/fs/cgroup/cpu/machine/qemu-1-a.libvirt-qemu/emulator/cgroup.procs",
               "7\n4242\n99\n0\nnonsense\n");
     root.file("proc/4242/stat", stat_line);
-    Result<std::vector<Process>> processes = find_domain_processes(root.path(), 7);
+    Result<std::vector<Process>> processes = DomainCgroups(root.path()).find(7).others;
     ASSERT_TRUE(processes);
     EXPECT_THAT(*processes, ElementsAre(Process{4242, 123456}));
     root.file("proc/8/cgroup", "0::/machine/qemu-1-a.libvirt-qemu\n");
-    EXPECT_EQ(find_domain_processes(root.path(), 8).error().kind, ErrorKind::Unsupported);
+    EXPECT_EQ(DomainCgroups(root.path()).find(8).others.error().kind, ErrorKind::Unsupported);
 }
 
 }  // namespace

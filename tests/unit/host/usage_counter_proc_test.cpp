@@ -64,8 +64,8 @@ TEST_F(ProcUsage, counts_from_add_on) {
     busy({300, 100});
     Result<UsageReading> reading = counter_->read();
     ASSERT_TRUE(reading);
-    EXPECT_EQ(reading->owners[1].packages[0].time_ns, 1 * s);
-    EXPECT_EQ(reading->owners[1].packages[0].cycles, std::nullopt);
+    EXPECT_EQ(reading->owners.packages_of(0)[0].time_ns, 1 * s);
+    EXPECT_EQ(reading->owners.packages_of(0)[0].cycles, std::nullopt);
     EXPECT_EQ(reading->rest[0].time_ns, 1 * s);
     EXPECT_EQ(reading->cycles_gaps, std::nullopt);
 }
@@ -101,7 +101,7 @@ TEST_F(ProcUsage, a_process_that_ended_keeps_what_it_had_until_it_is_removed_and
     busy({200});
     ASSERT_TRUE(counter_->read());
     end(7);
-    EXPECT_EQ(counter_->read()->owners[1].packages[0].time_ns, 2 * s);
+    EXPECT_EQ(counter_->read()->owners.packages_of(0)[0].time_ns, 2 * s);
     EXPECT_EQ(counter_->end(1, 0)->packages[0].time_ns, 2 * s);
     EXPECT_FALSE(counter_->end(1, 0));
     EXPECT_EQ(counter_->read()->rest[0].time_ns, 0U);
@@ -113,7 +113,7 @@ TEST_F(ProcUsage, a_later_process_with_the_same_pid_adds_nothing) {
     process(7, 0, 100);
     ASSERT_TRUE(counter_->add(1, {7, 100}, ""));
     process(7, 9 * s, 300);
-    EXPECT_EQ(counter_->read()->owners[1].packages[0].time_ns, 0U);
+    EXPECT_EQ(counter_->read()->owners.packages_of(0)[0].time_ns, 0U);
 }
 
 TEST_F(ProcUsage, divides_by_where_the_threads_ran) {
@@ -128,8 +128,8 @@ TEST_F(ProcUsage, divides_by_where_the_threads_ran) {
     thread(7, 8, 310, 1);
     Result<UsageReading> reading = counter_->read();
     ASSERT_TRUE(reading);
-    EXPECT_EQ(reading->owners[1].packages[0].time_ns, 1 * s);
-    EXPECT_EQ(reading->owners[1].packages[1].time_ns, 3 * s);
+    EXPECT_EQ(reading->owners.packages_of(0)[0].time_ns, 1 * s);
+    EXPECT_EQ(reading->owners.packages_of(0)[1].time_ns, 3 * s);
 }
 
 TEST_F(ProcUsage, a_cpu_that_goes_offline_keeps_what_it_did) {

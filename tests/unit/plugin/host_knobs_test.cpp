@@ -349,6 +349,30 @@ TEST_F(Knobs, a_sample_is_at_most_a_second_old_and_sees_a_change_at_once) {
     EXPECT_EQ(state().zones[1].limit_uw, 18'000'000U);
 }
 
+TEST_F(Knobs, a_sample_finds_what_appears_after_ten_seconds_and_what_comes_back_after_one) {
+    auto move = [&](const char* from, const char* to) {
+        for (uint32_t cpu = 0; cpu < 4; cpu++) {
+            std::filesystem::path directory = root_.path() / cpus_ / ("cpu" + std::to_string(cpu));
+            std::filesystem::rename(directory / from, directory / to);
+        }
+    };
+    auto found = [&] { return state().packages[1].frequency_khz.has_value(); };
+    move("cpufreq", "away");
+    EXPECT_FALSE(found());
+    move("away", "cpufreq");
+    now_ns_ += 9'999'999'999;
+    EXPECT_FALSE(found());
+    now_ns_ += 1;
+    EXPECT_TRUE(found());
+    move("cpufreq", "away");
+    now_ns_ += 1'000'000'000;
+    EXPECT_FALSE(found());
+    move("away", "cpufreq");
+    EXPECT_FALSE(found());
+    now_ns_ += 1'000'000'000;
+    EXPECT_TRUE(found());
+}
+
 TEST_F(Knobs, a_zone_that_cannot_be_read_is_told_of_once) {
     two_packages();
     root_.remove(powercap_ + "intel-rapl:1/name");

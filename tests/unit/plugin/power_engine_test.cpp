@@ -44,9 +44,10 @@ public:
         }
         UsageReading reading;
         reading.rest = {{1000, std::nullopt}};
+        reading.owners = OwnerUsages(1);
         for (auto& [owner, ns] : owners) {
             ns += 100;
-            reading.owners[owner] = {{{ns, std::nullopt}}, UsageSource::Bpf};
+            reading.owners.add(owner, {{{ns, std::nullopt}}, UsageSource::Bpf});
         }
         return reading;
     }

@@ -43,7 +43,8 @@ public:
         UsageReading reading;
         reading.rest = used(1000);
         reading.rest[0].weight = weight;
-        for (auto [owner, ns] : counted) reading.owners[owner] = {used(ns), UsageSource::Bpf};
+        reading.owners = OwnerUsages(1);
+        for (auto [owner, ns] : counted) reading.owners.add(owner, {used(ns), UsageSource::Bpf});
         return reading;
     }
 
@@ -92,7 +93,7 @@ TEST_F(Keeper, goes_on_with_a_domain_that_still_runs) {
     ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {7, 70}));
     UsageSnapshot snapshot = read();
     ASSERT_EQ(snapshot.domains.size(), 1U);
-    EXPECT_EQ(snapshot.domains.find(uuid(1))->packages, used(500));
+    EXPECT_EQ(snapshot.domains.find(uuid(1))->packages[0].time_ns, 500U);
     EXPECT_TRUE(snapshot.departed.empty());
     EXPECT_EQ(snapshot.host.packages[0].vms.time_ns, 500U);
 }
@@ -131,7 +132,7 @@ TEST_F(Keeper, one_that_cannot_be_looked_at_has_not_ended) {
     start();
     ASSERT_TRUE(keeper_->domain_started(uuid(1), "web", {7, 70}));
     EXPECT_EQ(read().domains.size(), 2U);
-    EXPECT_EQ(read().domains.find(uuid(1))->packages, used(500));
+    EXPECT_EQ(read().domains.find(uuid(1))->packages[0].time_ns, 500U);
     no_descriptors_ = false;
     UsageSnapshot snapshot = read();
     EXPECT_EQ(snapshot.domains.size(), 1U);
