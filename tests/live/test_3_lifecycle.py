@@ -2,13 +2,15 @@
 """Guests that start and end, daemons that restart: nothing twice, nothing lost."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import os
 import signal
 import time
 
-from lab.guest import HALT, SPIN_ALL, SPIN_ONE
-from live import (MODELLED, NS, LiveTest, Run, RunningVirtPower, Sample, assert_rows_add_up, new_daemon, process_time, row,
+import libvirt
+from lab.guest import HALT, SPIN_ALL, SPIN_ONE, Guest
+from live import (ENERGY, MODELLED, NS, LiveTest, Run, RunningVirtPower, Sample, assert_rows_add_up, new_daemon, process_time, row,
                   wait_for)
 
 
@@ -116,39 +118,96 @@ class OneReading(LiveTest):
     """A call waits for each guest that is just being started, and what it gives is of one instant all the same."""
 
     HOOK = """#!/bin/sh
-[ "$1 $2" = "{name} prepare" ] || exit 0
-: >{stem}.waits
-while ! [ -e {stem}.goes-on ]; do sleep 0.05; done
+[ "$2" = prepare ] && [ -e {dir}/$1.is-held ] || exit 0
+: >{dir}/$1.waits
+while [ -e {dir}/$1.is-held ]; do sleep 0.05; done
 """
 
     @classmethod
     def setUpClass(cls):
         cls.daemon = new_daemon(cls.power_conf)
         cls.guests = {}
-        cls.stem = f"{cls.daemon.dir}/slow"
         os.mkdir(f"{cls.daemon.conf}/hooks")
         path = f"{cls.daemon.conf}/hooks/qemu"
         with open(path, "w", encoding="ascii") as file:
-            file.write(cls.HOOK.format(name=Run.lab.name("slow"), stem=cls.stem))
+            file.write(cls.HOOK.format(dir=cls.daemon.dir))
         os.chmod(path, 0o755)
         cls.daemon.start()
 
+    @contextlib.contextmanager
+    def held(self, pool, name, start, *arguments):
+        """A guest that is being started, which keeps its lock until go_on()."""
+        path = f"{self.daemon.dir}/{name}"
+        with open(f"{path}.is-held", "wb"):
+            pass
+        try:
+            begun = pool.submit(start, *arguments)
+            wait_for(lambda: os.path.exists(f"{path}.waits"), 20, "the hook runs")
+            yield begun
+        finally:
+            self.go_on(name)
+
+    def go_on(self, name):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(f"{self.daemon.dir}/{name}.is-held")
+
+    def assert_all_have_records(self, sample, guest):
+        self.assertIn("energy.instance", sample.by_uuid.get(guest.uuid, {}))
+        seen = sum(sample.domain(uuid) for uuid in sample.by_uuid)
+        self.assertEqual(sample.host("vms.time"), seen + sample.departed_total())
+
     def test_a_guest_that_started_while_the_call_waited_for_another_one_has_its_record(self):
         self.own_guest("stays", HALT)
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            slow = pool.submit(self.own_guest, "slow", HALT)
-            wait_for(lambda: os.path.exists(f"{self.stem}.waits"), 20, "the hook runs")
+        name = Run.lab.name("slow")
+        with concurrent.futures.ThreadPoolExecutor() as pool, self.held(pool, name, self.own_guest, "slow", HALT) as slow:
             call = pool.submit(Sample, self.daemon)
             time.sleep(0.5)
             started = self.own_guest("started", SPIN_ONE)
             time.sleep(0.5)
             waited = not call.done()
-            with open(f"{self.stem}.goes-on", "wb"):
-                pass
+            self.go_on(name)
             slow.result()
             sample = call.result()
         self.assertTrue(waited, "the call did not wait: this tests nothing")
-        self.assertIn("energy.instance", sample.by_uuid.get(started.uuid, {}))
+        self.assert_all_have_records(sample, started)
+
+    def defined_guest(self, short):
+        """Its name. It does not run."""
+        guest = Guest(Run.lab.name(short), HALT, kvm=Run.kvm)
+        Run.lab.supervisor.call("guest", name=guest.name)
+        path = f"{self.daemon.dir}/{guest.name}.xml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(guest.xml(f"{Run.lab.dir}/img"))
+        self.daemon.virsh("define", path)
+        self.addCleanup(self.daemon.virsh, "undefine", guest.name)
+        self.addCleanup(self.daemon.virsh, "destroy", guest.name, check=False)
+        return guest.name
+
+    def test_a_guest_that_ends_while_the_call_waits_again_has_its_record_if_it_is_in_the_reading(self):
+        """The call waits for the last guest of its list; when it goes on, the first one is being started, too."""
+        self.own_guest("stays", HALT)
+        defined = [self.defined_guest(f"held-{number}") for number in range(4)]
+        connection = libvirt.open(self.daemon.uri)
+        self.addCleanup(connection.close)
+        listed = [domain.name() for domain, _ in connection.getAllDomainStats(ENERGY, 0)]
+        names = [name for name in listed if name in defined]
+        with contextlib.ExitStack() as stack:
+            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor())
+            last = stack.enter_context(self.held(pool, names[-1], self.daemon.virsh, "start", names[-1]))
+            call = pool.submit(Sample, self.daemon)
+            time.sleep(0.5)
+            started = self.own_guest("started", SPIN_ONE)
+            time.sleep(0.5)
+            first = stack.enter_context(self.held(pool, names[0], self.daemon.virsh, "start", names[0]))
+            self.go_on(names[-1])
+            last.result()
+            time.sleep(0.5)
+            waited = not call.done()
+            self.destroy(started)
+            self.go_on(names[0])
+            first.result()
+            sample = call.result()
+        self.assertTrue(waited, "the call did not wait: this tests nothing")
         seen = sum(sample.domain(uuid) for uuid in sample.by_uuid)
         self.assertEqual(sample.host("vms.time"), seen + sample.departed_total())
 
