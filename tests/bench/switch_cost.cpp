@@ -79,24 +79,35 @@ std::vector<double> program_ns(const BareProgram&, const PingPong& game, size_t 
     return each_ns;
 }
 
+/// Ends a program: adds one to the number in a map whose key is in the stack's first four bytes.
+std::vector<bpf_insn> add_one(int map) {
+    return {instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
+            instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
+            instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map),
+            instruction(0),
+            instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+            instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
+            instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
+            instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
+            instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
+            instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0),
+            instruction(BPF_JMP | BPF_EXIT)};
+}
+
+std::vector<double> adding_program_ns(std::vector<bpf_insn> code, const FileDescriptor& map,
+                                      const PingPong& game, size_t pairs, uint64_t trips) {
+    for (const bpf_insn& made : add_one(map.get())) code.push_back(made);
+    return program_ns(BareProgram(code), game, pairs, trips);
+}
+
 /// Adds one to a number in an array, without which nothing can be counted.
 std::vector<double> least_program_ns(const PingPong& game, size_t pairs, uint64_t trips) {
     LIBBPF_OPTS(bpf_map_create_opts, options);
     options.map_flags = BPF_F_MMAPABLE;
     FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench", 4, 8, 1, &options));
     if (!map) fail("a BPF map cannot be made");
-    BareProgram program({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0),
-                         instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
-                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
-                         instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()),
-                         instruction(0), instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-                         instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
-                         instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
-                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
-                         instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
-                         instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0),
-                         instruction(BPF_JMP | BPF_EXIT)});
-    return program_ns(program, game, pairs, trips);
+    return adding_program_ns({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0)}, map, game, pairs,
+                             trips);
 }
 
 /// Adds one to a number of the process that leaves the CPU, found by its pid: the least that tells domains
@@ -109,20 +120,10 @@ std::vector<double> lookup_program_ns(const std::vector<pid_t>& pids, const Ping
         uint64_t none = 0;
         if (bpf_map_update_elem(map.get(), &pid, &none, BPF_ANY) != 0) fail("a BPF map takes no entry");
     }
-    BareProgram program({instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_pid_tgid),
-                         instruction(BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_0, 0, 0, 32),
-                         instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_0, -4),
-                         instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
-                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
-                         instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()),
-                         instruction(0), instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-                         instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
-                         instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
-                         instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
-                         instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
-                         instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0),
-                         instruction(BPF_JMP | BPF_EXIT)});
-    return program_ns(program, game, pairs, trips);
+    return adding_program_ns({instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_pid_tgid),
+                              instruction(BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_0, 0, 0, 32),
+                              instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_0, -4)},
+                             map, game, pairs, trips);
 }
 
 std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& game, size_t pairs,
