@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "kernel_file.hpp"
 
@@ -97,10 +98,17 @@ std::string parse_cgroup1_mount(std::string_view mounts, std::string_view contro
 DomainCgroups::DomainCgroups(std::filesystem::path root)
     : root_(std::move(root)), own_namespace_(has_own_namespace(root_)), mounts_(root_) {}
 
+Result<std::string> DomainCgroups::text_of(pid_t pid) const {
+    return read_kernel_file(root_ / "proc" / std::to_string(pid) / "cgroup");
+}
+
 DomainPlace DomainCgroups::find(pid_t pid) {
-    Result<std::string> text = read_kernel_file(root_ / "proc" / std::to_string(pid) / "cgroup");
+    Result<std::string> text = text_of(pid);
     if (!text) return {text.error(), text.error()};
-    return {find_cgroup(*text), find_others(*text, pid)};
+    DomainPlace place{find_cgroup(*text), find_others(*text, pid)};
+    bool found = place.cgroup || domain_part(parse_proc_cgroup(*text)).empty();
+    if (found && parse_proc_cgroup1(*text).first.empty()) place.text = std::move(*text);
+    return place;
 }
 
 Result<DomainCgroup> DomainCgroups::find_cgroup(std::string_view cgroups) {

@@ -33,6 +33,9 @@ struct DomainPlace {
     /// Version 1: all other processes in the same domain's cgroup, which no id leads to. Unsupported: there
     /// is none.
     Result<std::vector<Process>> others;
+    /// DomainCgroups::text_of() it, if all of this follows from that alone: while that stays the same, so does
+    /// this. Otherwise empty.
+    std::string text = {};
 };
 
 /// Threads: one call at a time.
@@ -41,6 +44,8 @@ public:
     explicit DomainCgroups(std::filesystem::path root);
 
     DomainPlace find(pid_t pid);
+    /// /proc/PID/cgroup.
+    [[nodiscard]] Result<std::string> text_of(pid_t pid) const;
 
 private:
     Result<DomainCgroup> find_cgroup(std::string_view cgroups);

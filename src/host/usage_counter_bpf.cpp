@@ -32,6 +32,7 @@ struct Owner {
     std::optional<uint32_t> slot;
     Process process;
     bool ended = false;
+    std::string cgroup_text;  ///< where what it says is done; empty: to be looked at as a whole
     std::unique_ptr<ProcOwner> fallback;  ///< where the maps had no room
 };
 
@@ -59,7 +60,7 @@ public:
     [[nodiscard]] Result<UsageReading> read() override;
 
 private:
-    void follow_helpers(uint32_t slot, const Process& process);
+    void follow_helpers(Owner& owner);
     bool take_level(uint32_t slot, uint32_t level);
     void follow_cgroups();
     void add_usage_of(OwnerId id, const Owner& owner, OwnerUsages& usages) const;
@@ -92,7 +93,7 @@ std::optional<KeptUsage> BpfUsageCounter::take_over(const std::function<OwnerId(
         OwnerId id = next_id();
         if (Result<Process> found = find_process(options_.root, owned.process.pid);
             !owner.ended && found && *found == owned.process)
-            follow_helpers(owned.slot, owned.process);
+            follow_helpers(owner);
         taken.owners.push_back(
             {id, std::move(owned.label), owned.process, owned.ended_ns, cpus_.read_slot(owned.slot)});
         owners_[id] = std::move(owner);
@@ -119,10 +120,11 @@ bool BpfUsageCounter::take_level(uint32_t slot, uint32_t level) {
 
 /// Helper processes and, on older kernels, vhost threads are only in the domain's cgroup. Where the program
 /// cannot know that (version 1), the processes in it are told one by one.
-void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
-    auto [cgroup, others] = cgroups_.find(process.pid);
+void BpfUsageCounter::follow_helpers(Owner& owner) {
+    const Process& process = owner.process;
+    uint32_t slot = *owner.slot;
+    auto [cgroup, others, text] = cgroups_.find(process.pid);
     std::string problem;
-    if (!cgroup && !others) problem = cgroup.error().message;
     // What cannot be looked at just now stays as it was.
     bool known = cgroup || cgroup.error().kind == ErrorKind::Unsupported;
     if (cgroup && !take_level(slot, static_cast<uint32_t>(cgroup->level)))
@@ -133,6 +135,8 @@ void BpfUsageCounter::follow_helpers(uint32_t slot, const Process& process) {
         if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
     if (others)
         if (Status set = slots_.set_helpers(slot, *others); !set) problem = set.error().message;
+    owner.cgroup_text = problem.empty() ? std::move(text) : std::string();
+    if (!cgroup && !others) problem = cgroup.error().message;
     if (!problem.empty() && !std::exchange(told_cgroup_, true))
         options_.warn(
             fmt::format("process {}: {}; helper processes of such domains are counted as the host's",
@@ -151,10 +155,14 @@ void BpfUsageCounter::follow_cgroups() {
     for (; due > 0; due--) {
         auto next = owners_.next_in_turn(followed_);
         followed_ = next->first;
-        const Owner& owner = next->second;
+        Owner& owner = next->second;
         if (!owner.slot || owner.ended) continue;
+        if (!owner.cgroup_text.empty()) {
+            Result<std::string> text = cgroups_.text_of(owner.process.pid);
+            if (text && *text == owner.cgroup_text) continue;
+        }
         Result<Process> found = find_process(options_.root, owner.process.pid);
-        if (found && *found == owner.process) follow_helpers(*owner.slot, owner.process);
+        if (found && *found == owner.process) follow_helpers(owner);
     }
 }
 
@@ -168,7 +176,7 @@ Status BpfUsageCounter::add(OwnerId id, const Process& process, std::string_view
     cpus_.charge_running();  // what it used before belongs to the rest of the host
     if (Result<uint32_t> slot = slots_.take(process, label)) {
         owner.slot = *slot;
-        follow_helpers(*slot, process);
+        follow_helpers(owner);
     } else {
         failed_inserts_++;
         options_.warn(fmt::format("process {} is counted from /proc: {} ({} so far)", process.pid,

@@ -38,6 +38,8 @@ constexpr nanoseconds needed_by_domain{10'000};
 /// What a process used is lost with it where only its clock tells: read it this often.
 constexpr milliseconds usage_period{5000};
 
+constexpr std::string_view unknown_exception = "an exception of no known kind";
+
 uint64_t to_ns(nanoseconds duration) { return static_cast<uint64_t>(duration.count()); }
 
 }  // namespace
@@ -62,6 +64,7 @@ struct PowerEngine::Shared {
     bool stopping = false;
     uint64_t worker = 0;  ///< the thread that may publish; those before it are given up
     bool worker_runs = false;
+    bool sensorless = false;  ///< nothing here can hang: each call takes its pass itself
     uint64_t wanted_pass = 0;
     uint64_t started_pass = 0;
     uint64_t finished_pass = 0;
@@ -69,7 +72,9 @@ struct PowerEngine::Shared {
     std::shared_ptr<ZoneSet> zones;  ///< null until discovered
     std::shared_ptr<const Snapshot> latest;
 
-    // Of the present worker alone.
+    std::mutex in_call;  ///< held by the call that takes a pass itself; before the other one
+
+    // Of the present worker alone, or of who holds in_call.
     bool was_error = false;
     bool was_counted = false;
     bool model_serves = false;
@@ -84,6 +89,9 @@ struct PowerEngine::Shared {
     void add_zones(Snapshot& snapshot, const ZoneSet& with);
     std::optional<Snapshot> take(ZoneSet& with);
     std::shared_ptr<const Snapshot> take_of_one_instant(ZoneSet& with);
+    std::shared_ptr<const Snapshot> take_in_call(std::unique_lock<std::mutex>& lock, uint64_t pass);
+    std::shared_ptr<const Snapshot> take_or_tell(ZoneSet& with);
+    [[nodiscard]] bool worker_is_wanted() const { return !sensorless && wanted_pass > started_pass; }
     [[nodiscard]] bool hangs_for(milliseconds limit) const;
     static void start_worker(const std::shared_ptr<Shared>& self);
     static void replace_hung_worker(const std::shared_ptr<Shared>& self, std::unique_lock<std::mutex>& lock);
@@ -108,7 +116,10 @@ bool PowerEngine::Shared::discover(uint64_t me) {
     auto found = std::make_shared<ZoneSet>(sensors, options.source_prefix, warn, options.zone_memory);
     std::lock_guard lock(mutex);
     zones = std::move(found);  // also if it hung and was given up: another thread reads them
-    return me == worker;
+    if (me != worker) return false;
+    sensorless = zones->empty();
+    if (sensorless) changed.notify_all();
+    return true;
 }
 
 bool PowerEngine::Shared::first_phase_over() const {
@@ -116,7 +127,7 @@ bool PowerEngine::Shared::first_phase_over() const {
 }
 
 milliseconds PowerEngine::Shared::period(const ZoneSet& with) const {
-    if (!was_counted && !with.empty() && !first_phase_over()) return first_period;
+    if (!with.empty() && !was_counted && !first_phase_over()) return first_period;
     std::optional<uint64_t> wrap_ns = with.shortest_wrap_ns();
     milliseconds longest = usage->must_be_read() ? usage_period : longest_period;
     if (!wrap_ns) return longest;
@@ -188,6 +199,36 @@ std::shared_ptr<const Snapshot> PowerEngine::Shared::take_of_one_instant(ZoneSet
     return best;
 }
 
+/// What a switch to the worker and back takes is a fifth of a sample where switches are dear, as in a virtual
+/// machine, and only sensors need it.
+std::shared_ptr<const Snapshot> PowerEngine::Shared::take_in_call(std::unique_lock<std::mutex>& lock,
+                                                                  uint64_t pass) {
+    lock.unlock();
+    std::lock_guard one_at_a_time(in_call);
+    lock.lock();
+    if (finished_pass >= pass) return latest;  // of a call that waited, too
+    std::shared_ptr<ZoneSet> with = zones;
+    uint64_t mine = ++started_pass;
+    lock.unlock();
+    std::shared_ptr<const Snapshot> snapshot = take_or_tell(*with);
+    lock.lock();
+    latest = snapshot;
+    finished_pass = mine;
+    return snapshot;
+}
+
+/// Null if something was thrown: it costs this pass alone.
+std::shared_ptr<const Snapshot> PowerEngine::Shared::take_or_tell(ZoneSet& with) {
+    try {
+        return take_of_one_instant(with);
+    } catch (const std::exception& exception) {
+        log(LogLevel::Error, exception.what());
+    } catch (...) {
+        log(LogLevel::Error, unknown_exception);
+    }
+    return nullptr;
+}
+
 /// One thread's life: reads zones in time for their wraps, and CPU use with them
 /// whenever a call wants a snapshot.
 void PowerEngine::Shared::run(uint64_t me) {
@@ -200,7 +241,7 @@ void PowerEngine::Shared::run(uint64_t me) {
     }
     while (!stopping && me == worker) {
         std::shared_ptr<ZoneSet> with = zones;
-        bool call = wanted_pass > started_pass;
+        bool call = worker_is_wanted();
         if (call) started_pass++;
         in_sensors_since = steady_clock::now();
         lock.unlock();
@@ -209,8 +250,10 @@ void PowerEngine::Shared::run(uint64_t me) {
             snapshot = take_of_one_instant(*with);
             if (!snapshot) return;
         } else {
-            if (!with->read(options.now_ns)) return;
-            was_counted = was_counted || with->any_counted();
+            if (!with->empty()) {
+                if (!with->read(options.now_ns)) return;
+                was_counted = was_counted || with->any_counted();
+            }
             if (usage->must_be_read()) (void)usage->read();
         }
         milliseconds pause = period(*with);
@@ -225,7 +268,7 @@ void PowerEngine::Shared::run(uint64_t me) {
             changed.notify_all();
             lock.lock();
         }
-        wanted.wait_for(lock, pause, [&] { return stopping || me != worker || wanted_pass > started_pass; });
+        wanted.wait_for(lock, pause, [&] { return stopping || me != worker || worker_is_wanted(); });
     }
     if (me == worker) worker_runs = false;
     changed.notify_all();
@@ -252,7 +295,7 @@ void PowerEngine::Shared::start_worker(const std::shared_ptr<Shared>& self) {
         } catch (const std::exception& exception) {
             self->failed(me, exception.what());
         } catch (...) {
-            self->failed(me, "an exception of no known kind");
+            self->failed(me, unknown_exception);
         }
     });
     self->worker_runs = true;
@@ -315,13 +358,18 @@ std::shared_ptr<const Snapshot> PowerEngine::snapshot() {
     else if (shared_->hangs_for(hang_limit))
         Shared::replace_hung_worker(shared_, lock);
     uint64_t pass = shared_->started_pass + 1;
-    shared_->wanted_pass = std::max(shared_->wanted_pass, pass);
-    lock.unlock();
-    shared_->wanted.notify_all();
-    lock.lock();
-    if (!shared_->hangs_for(call_patience))
-        shared_->changed.wait_for(lock, call_patience, [&] { return shared_->finished_pass >= pass; });
-    return shared_->latest;
+    if (!shared_->sensorless) {
+        shared_->wanted_pass = std::max(shared_->wanted_pass, pass);
+        lock.unlock();
+        shared_->wanted.notify_all();
+        lock.lock();
+        if (!shared_->hangs_for(call_patience))
+            shared_->changed.wait_for(lock, call_patience, [&] {
+                return shared_->finished_pass >= pass || shared_->sensorless;
+            });
+        if (!shared_->sensorless || shared_->finished_pass >= pass) return shared_->latest;
+    }
+    return shared_->take_in_call(lock, pass);
 }
 
 }  // namespace virt_power

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "usage_keeper.hpp"
 
+#include <endian.h>
+
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace virt_power {
@@ -22,14 +25,22 @@ std::optional<std::pair<Uuid, std::string>> parse_label(const std::string& label
 
 }  // namespace
 
+UuidKey::UuidKey(const Uuid& uuid) : high(0), low(0) {
+    static_assert(sizeof(high) + sizeof(low) == sizeof(uuid));
+    std::memcpy(&high, uuid.data(), sizeof(high));
+    std::memcpy(&low, uuid.data() + sizeof(high), sizeof(low));
+    high = be64toh(high);
+    low = be64toh(low);
+}
+
 std::optional<size_t> DomainUsages::add(const Uuid& uuid, uint64_t instance, OwnerId owner) {
     std::optional<size_t> row = used_.find(owner);
-    if (row) rows_[uuid] = {instance, *row};
+    if (row) rows_[UuidKey(uuid)] = {instance, *row};
     return row;
 }
 
 std::optional<DomainFigures> DomainUsages::find(const Uuid& uuid) const {
-    const Row* row = rows_.find(uuid);
+    const Row* row = rows_.find(UuidKey(uuid));
     if (!row) return std::nullopt;
     DomainFigures figures{row->instance, std::nullopt, used_.packages_of(row->used),
                           used_.helpers_of(row->used)};

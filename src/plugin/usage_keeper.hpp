@@ -4,6 +4,8 @@
 #ifndef VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 #define VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 
+#include <compare>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,6 +24,13 @@
 
 namespace virt_power {
 
+/// A UUID as two numbers, which compare faster than its bytes do, and come in the same order.
+struct UuidKey {
+    explicit UuidKey(const Uuid& uuid);
+    uint64_t high, low;
+    auto operator<=>(const UuidKey&) const = default;
+};
+
 /// What running domains used.
 class DomainUsages {
 public:
@@ -34,7 +43,7 @@ public:
 
     [[nodiscard]] size_t size() const { return rows_.size(); }
     [[nodiscard]] bool empty() const { return rows_.empty(); }
-    [[nodiscard]] bool contains(const Uuid& uuid) const { return rows_.find(uuid) != nullptr; }
+    [[nodiscard]] bool contains(const Uuid& uuid) const { return rows_.find(UuidKey(uuid)) != nullptr; }
     [[nodiscard]] std::optional<DomainFigures> find(const Uuid& uuid) const;
     [[nodiscard]] const OwnerUsages& used() const { return used_; }
     void reserve(size_t domains) { rows_.reserve(domains); }
@@ -47,7 +56,7 @@ private:
 
     OwnerUsages used_;
     UsageSource host_source_ = UsageSource::Proc;
-    FlatMap<Uuid, Row> rows_;
+    FlatMap<UuidKey, Row> rows_;
 };
 
 /// One pass over the usage counters, without zones.

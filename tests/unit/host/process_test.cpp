@@ -93,6 +93,23 @@ TEST(DomainCgroup, is_the_directory_that_libvirt_made) {
     EXPECT_EQ(DomainCgroups(root.path()).find(7).cgroup.error().kind, ErrorKind::Unsupported);
 }
 
+TEST(DomainCgroup, follows_from_the_processs_file_alone_once_it_is_found_in_version_2) {
+    FakeRoot root;
+    root.file("proc/7/cgroup", "0::/machine/qemu-1-a.libvirt-qemu/emulator\n");
+    root.file("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup /cpu cgroup rw,cpu 0 0\n");
+    auto text = [&](pid_t pid) { return DomainCgroups(root.path()).find(pid).text; };
+    EXPECT_EQ(text(7), "");  // it may be there later
+    root.file("sys/fs/cgroup/machine/qemu-1-a.libvirt-qemu/cgroup.procs", "");
+    EXPECT_EQ(text(7), "0::/machine/qemu-1-a.libvirt-qemu/emulator\n");
+    root.file("proc/8/cgroup", "1:cpu:/\n0::/\n");
+    EXPECT_EQ(text(8), "1:cpu:/\n0::/\n");
+    // Who else is in there is another file's.
+    root.file("proc/9/cgroup", "1:cpu:/machine/qemu-1-a.libvirt-qemu\n0::/\n");
+    root.file("cpu/machine/qemu-1-a.libvirt-qemu/cgroup.procs", "9\n");
+    EXPECT_EQ(text(9), "");
+    EXPECT_EQ(text(10), "");
+}
+
 TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {
     EXPECT_THAT(parse_proc_cgroup1("3:name=systemd:/machine/qemu-1-a.libvirt-qemu\n"
                                    "2:pids:/user.slice\n"

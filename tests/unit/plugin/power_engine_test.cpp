@@ -186,6 +186,44 @@ TEST_F(Engine, calls_at_the_same_time_share_passes) {
     EXPECT_LE(counter_->reads, 16);  // those that arrived meanwhile share one, stragglers the next
 }
 
+TEST_F(Engine, without_sensors_a_call_takes_its_pass_itself) {
+    std::thread::id reader;
+    auto taken_by = [&] {
+        counter_->hold_up = [&] { reader = std::this_thread::get_id(); };
+        counter_->held_up = 1;
+        (void)engine_->snapshot();
+        return reader;
+    };
+    start({});
+    EXPECT_EQ(taken_by(), std::this_thread::get_id());
+    start({std::make_shared<TestSensor>("package-0")});
+    EXPECT_NE(taken_by(), std::this_thread::get_id());
+}
+
+TEST_F(Engine, without_sensors_calls_at_the_same_time_share_passes_too) {
+    std::promise<void> began, gate;
+    start({});
+    counter_->hold_up = [&] {
+        began.set_value();
+        gate.get_future().wait();
+    };
+    counter_->held_up = 1;
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] { EXPECT_TRUE(engine_->snapshot()); });
+    began.get_future().wait();
+    std::atomic<int> waiting = 0;
+    for (int n = 0; n < 32; n++)
+        threads.emplace_back([&] {
+            uint64_t called_ns = now_ns_;
+            waiting++;
+            EXPECT_GT(engine_->snapshot()->host.time_ns, called_ns);
+        });
+    while (waiting < 32) std::this_thread::yield();
+    gate.set_value();
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_LE(counter_->reads, 16);
+}
+
 TEST_F(Engine, a_domain_that_departs_stays_in_the_sums) {
     start({});
     ASSERT_TRUE(engine_->usage().domain_started(web, "web", {7, 1}));

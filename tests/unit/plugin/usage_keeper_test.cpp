@@ -86,6 +86,19 @@ protected:
     std::unique_ptr<UsageKeeper> keeper_;
 };
 
+TEST(UuidKey, has_the_order_of_the_bytes) {
+    for (size_t n = 0; n < 16; n++) {
+        Uuid less{}, more{};
+        less.fill(0x80);
+        more.fill(0x80);
+        for (size_t after = n + 1; after < 16; after++) less[after] = 0xff;
+        more[n] = 0x81;
+        EXPECT_LT(UuidKey(less), UuidKey(more)) << n;
+        EXPECT_NE(UuidKey(less), UuidKey(more)) << n;
+        EXPECT_EQ(UuidKey(more), UuidKey(more)) << n;
+    }
+}
+
 TEST_F(Keeper, goes_on_with_a_domain_that_still_runs) {
     keep(1, "web", {7, 70}, std::nullopt, 500);
     processes_[7] = 70;
