@@ -33,8 +33,8 @@ struct DomainPlace {
     /// Version 1: all other processes in the same domain's cgroup, which no id leads to. Unsupported: there
     /// is none.
     Result<std::vector<Process>> others;
-    /// DomainCgroups::text_of() it, if all of this follows from that alone: while that stays the same, so does
-    /// this. Otherwise empty.
+    /// DomainCgroups::text_of() it, if all of this follows from that alone: while that stays the same, so
+    /// does this. Otherwise empty.
     std::string text = {};
 };
 

@@ -32,7 +32,7 @@ struct Owner {
     std::optional<uint32_t> slot;
     Process process;
     bool ended = false;
-    std::string cgroup_text;  ///< where what it says is done; empty: to be looked at as a whole
+    std::string cgroup_text;              ///< where what it says is done; empty: to be looked at as a whole
     std::unique_ptr<ProcOwner> fallback;  ///< where the maps had no room
 };
 

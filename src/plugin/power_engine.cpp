@@ -364,9 +364,8 @@ std::shared_ptr<const Snapshot> PowerEngine::snapshot() {
         shared_->wanted.notify_all();
         lock.lock();
         if (!shared_->hangs_for(call_patience))
-            shared_->changed.wait_for(lock, call_patience, [&] {
-                return shared_->finished_pass >= pass || shared_->sensorless;
-            });
+            shared_->changed.wait_for(lock, call_patience,
+                                      [&] { return shared_->finished_pass >= pass || shared_->sensorless; });
         if (!shared_->sensorless || shared_->finished_pass >= pass) return shared_->latest;
     }
     return shared_->take_in_call(lock, pass);
