@@ -59,14 +59,17 @@ void malformed(Sample& sample, const DomainRecord& record, const Error& error) {
 void take_records(Sample& sample, const std::vector<DomainRecord>& records) {
     sample.domains.reserve(records.size());
     std::string malformed_host;
+    std::string status;
     for (const DomainRecord& record : records) {
         DomainSample& domain = sample.domains.emplace_back();
         Result<DecodedRecord> decoded = decode_record(record.params);
         std::string word = decoded ? decoded->status : status_word_of(record);
-        if (&record == &records.front()) set_status(sample, word);
+        // The first that has it stands for the host: one before it may have ended as the reading was taken.
+        bool tells = status.empty() && !word.empty();
+        if (tells) status = word;
         if (!decoded) {
             malformed(sample, record, decoded.error());
-            if (&record == &records.front()) malformed_host = decoded.error().message;
+            if (tells) malformed_host = decoded.error().message;
         } else {
             if (decoded->domain) domain.usage = std::move(*decoded->domain);
             if (decoded->host && !sample.reading) sample.reading = std::move(decoded->host);
@@ -75,6 +78,7 @@ void take_records(Sample& sample, const std::vector<DomainRecord>& records) {
         domain.usage.uuid = record.uuid;
         domain.cpu_time_ns = cpu_time_of(record);
     }
+    if (!records.empty()) set_status(sample, status);
     if (malformed_host.empty() || sample.status != EnergyStatus::Ok) return;
     sample.status = EnergyStatus::Error;
     sample.status_reason = "the daemon's energy record cannot be read: " + malformed_host;

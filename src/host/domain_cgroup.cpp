@@ -106,9 +106,20 @@ DomainPlace DomainCgroups::find(pid_t pid) {
     Result<std::string> text = text_of(pid);
     if (!text) return {text.error(), text.error()};
     DomainPlace place{find_cgroup(*text), find_others(*text, pid)};
-    bool found = place.cgroup || domain_part(parse_proc_cgroup(*text)).empty();
-    if (found && parse_proc_cgroup1(*text).first.empty()) place.text = std::move(*text);
+    if (!parse_proc_cgroup1(*text).first.empty()) return place;
+    if (place.cgroup)
+        place.trace = CgroupTrace{std::move(*text), *place.cgroup};
+    else if (domain_part(parse_proc_cgroup(*text)).empty())
+        place.trace = CgroupTrace{std::move(*text)};
     return place;
+}
+
+bool DomainCgroups::is_as(pid_t pid, const CgroupTrace& trace) const {
+    Result<std::string> text = text_of(pid);
+    if (!text || *text != trace.text) return false;
+    if (!trace.cgroup) return true;
+    struct stat status {};
+    return ::stat(trace.cgroup->directory.c_str(), &status) == 0 && status.st_ino == trace.cgroup->id;
 }
 
 Result<DomainCgroup> DomainCgroups::find_cgroup(std::string_view cgroups) {
@@ -126,7 +137,8 @@ Result<DomainCgroup> DomainCgroups::find_cgroup(std::string_view cgroups) {
     struct stat status {};
     if (::stat(directory.c_str(), &status) != 0) return system_error(errno, "find", directory);
     // The inode of a cgroup's directory is its id where inodes have 64 bits.
-    return DomainCgroup{status.st_ino, static_cast<int>(std::count(part.begin(), part.end(), '/'))};
+    return DomainCgroup{status.st_ino, static_cast<int>(std::count(part.begin(), part.end(), '/')),
+                        directory};
 }
 
 Result<std::vector<Process>> DomainCgroups::find_others(std::string_view cgroups, pid_t pid) {

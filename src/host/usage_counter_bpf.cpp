@@ -32,7 +32,7 @@ struct Owner {
     std::optional<uint32_t> slot;
     Process process;
     bool ended = false;
-    std::string cgroup_text;              ///< where what it says is done; empty: to be looked at as a whole
+    std::optional<CgroupTrace> trace;     ///< of its cgroup, where all that was found is done
     std::unique_ptr<ProcOwner> fallback;  ///< where the maps had no room
 };
 
@@ -123,7 +123,7 @@ bool BpfUsageCounter::take_level(uint32_t slot, uint32_t level) {
 void BpfUsageCounter::follow_helpers(Owner& owner) {
     const Process& process = owner.process;
     uint32_t slot = *owner.slot;
-    auto [cgroup, others, text] = cgroups_.find(process.pid);
+    auto [cgroup, others, trace] = cgroups_.find(process.pid);
     std::string problem;
     // What cannot be looked at just now stays as it was.
     bool known = cgroup || cgroup.error().kind == ErrorKind::Unsupported;
@@ -135,7 +135,7 @@ void BpfUsageCounter::follow_helpers(Owner& owner) {
         if (Status set = slots_.set_cgroup(slot, id); !set) problem = set.error().message;
     if (others)
         if (Status set = slots_.set_helpers(slot, *others); !set) problem = set.error().message;
-    owner.cgroup_text = problem.empty() ? std::move(text) : std::string();
+    owner.trace = problem.empty() ? std::move(trace) : std::nullopt;
     if (!cgroup && !others) problem = cgroup.error().message;
     if (!problem.empty() && !std::exchange(told_cgroup_, true))
         options_.warn(
@@ -157,10 +157,7 @@ void BpfUsageCounter::follow_cgroups() {
         followed_ = next->first;
         Owner& owner = next->second;
         if (!owner.slot || owner.ended) continue;
-        if (!owner.cgroup_text.empty()) {
-            Result<std::string> text = cgroups_.text_of(owner.process.pid);
-            if (text && *text == owner.cgroup_text) continue;
-        }
+        if (owner.trace && cgroups_.is_as(owner.process.pid, *owner.trace)) continue;
         Result<Process> found = find_process(options_.root, owner.process.pid);
         if (found && *found == owner.process) follow_helpers(owner);
     }

@@ -64,7 +64,7 @@ struct PowerEngine::Shared {
     bool stopping = false;
     uint64_t worker = 0;  ///< the thread that may publish; those before it are given up
     bool worker_runs = false;
-    bool sensorless = false;  ///< nothing here can hang: each call takes its pass itself
+    bool sensorless = false;  ///< nothing to read that may hang: each call takes its pass itself
     uint64_t wanted_pass = 0;
     uint64_t started_pass = 0;
     uint64_t finished_pass = 0;
@@ -72,15 +72,16 @@ struct PowerEngine::Shared {
     std::shared_ptr<ZoneSet> zones;  ///< null until discovered
     std::shared_ptr<const Snapshot> latest;
 
-    std::mutex in_call;  ///< held by the call that takes a pass itself; before the other one
+    bool in_call = false;  ///< some call takes a pass itself
 
-    // Of the present worker alone, or of who holds in_call.
+    // Of the present worker alone, or of who set in_call.
     bool was_error = false;
     bool was_counted = false;
     bool model_serves = false;
     std::optional<ModelledEnergy> model;
 
     void log(LogLevel level, std::string_view message);
+    void try_to_log(std::string_view error) noexcept;
     void run(uint64_t me);
     void failed(uint64_t me, std::string_view why);
     bool discover(uint64_t me);
@@ -90,7 +91,7 @@ struct PowerEngine::Shared {
     std::optional<Snapshot> take(ZoneSet& with);
     std::shared_ptr<const Snapshot> take_of_one_instant(ZoneSet& with);
     std::shared_ptr<const Snapshot> take_in_call(std::unique_lock<std::mutex>& lock, uint64_t pass);
-    std::shared_ptr<const Snapshot> take_or_tell(ZoneSet& with);
+    std::shared_ptr<const Snapshot> take_or_tell(ZoneSet& with) noexcept;
     [[nodiscard]] bool worker_is_wanted() const { return !sensorless && wanted_pass > started_pass; }
     [[nodiscard]] bool hangs_for(milliseconds limit) const;
     static void start_worker(const std::shared_ptr<Shared>& self);
@@ -117,7 +118,7 @@ bool PowerEngine::Shared::discover(uint64_t me) {
     std::lock_guard lock(mutex);
     zones = std::move(found);  // also if it hung and was given up: another thread reads them
     if (me != worker) return false;
-    sensorless = zones->empty();
+    sensorless = zones->empty() && !usage->must_be_read();
     if (sensorless) changed.notify_all();
     return true;
 }
@@ -200,13 +201,12 @@ std::shared_ptr<const Snapshot> PowerEngine::Shared::take_of_one_instant(ZoneSet
 }
 
 /// What a switch to the worker and back takes is a fifth of a sample where switches are dear, as in a virtual
-/// machine, and only sensors need it.
+/// machine, and only sensors need it. Those behind wait no longer than for the worker.
 std::shared_ptr<const Snapshot> PowerEngine::Shared::take_in_call(std::unique_lock<std::mutex>& lock,
                                                                   uint64_t pass) {
-    lock.unlock();
-    std::lock_guard one_at_a_time(in_call);
-    lock.lock();
-    if (finished_pass >= pass) return latest;  // of a call that waited, too
+    changed.wait_for(lock, call_patience, [&] { return finished_pass >= pass || !in_call; });
+    if (finished_pass >= pass || in_call) return latest;
+    in_call = true;
     std::shared_ptr<ZoneSet> with = zones;
     uint64_t mine = ++started_pass;
     lock.unlock();
@@ -214,19 +214,29 @@ std::shared_ptr<const Snapshot> PowerEngine::Shared::take_in_call(std::unique_lo
     lock.lock();
     latest = snapshot;
     finished_pass = mine;
+    in_call = false;
+    lock.unlock();
+    changed.notify_all();
     return snapshot;
 }
 
 /// Null if something was thrown: it costs this pass alone.
-std::shared_ptr<const Snapshot> PowerEngine::Shared::take_or_tell(ZoneSet& with) {
+std::shared_ptr<const Snapshot> PowerEngine::Shared::take_or_tell(ZoneSet& with) noexcept {
     try {
         return take_of_one_instant(with);
     } catch (const std::exception& exception) {
-        log(LogLevel::Error, exception.what());
+        try_to_log(exception.what());
     } catch (...) {
-        log(LogLevel::Error, unknown_exception);
+        try_to_log(unknown_exception);
     }
     return nullptr;
+}
+
+void PowerEngine::Shared::try_to_log(std::string_view error) noexcept {
+    try {
+        log(LogLevel::Error, error);
+    } catch (...) {  // NOLINT(bugprone-empty-catch): nothing is left to tell it to
+    }
 }
 
 /// One thread's life: reads zones in time for their wraps, and CPU use with them

@@ -60,8 +60,9 @@ public:
 
     [[nodiscard]] UsageKeeper& usage();
 
-    /// Of a pass that began after this call did, shared with all calls that
-    /// wait. Where the pass takes too long: the last finished one. Null before the first.
+    /// Of a pass that began after this call did, shared with all calls that wait. Where the pass takes too
+    /// long: the last finished one. Null before the first. Where there is no sensor, one of the calls takes
+    /// the pass itself, and returns when it is done.
     [[nodiscard]] std::shared_ptr<const Snapshot> snapshot();
 
 private:

@@ -109,6 +109,28 @@ TEST_F(BpfCgroup, helpers_are_found_at_different_depths_and_where_a_domain_was_m
     for (OwnerId id = 1; id <= 2; id++) (void)counter_->end(id, 0);
 }
 
+TEST_F(BpfCgroup, one_that_was_made_anew_under_the_same_path_is_found) {
+    Cgroups cgroups;
+    std::string stem = fmt::format("vp-{}", ::getpid());
+    auto domain = cgroups.make(fmt::format("{}/qemu-1-a.libvirt-qemu", stem));
+    auto away = cgroups.make(fmt::format("{}/away", stem));
+    if (away.empty()) GTEST_SKIP() << "no cgroup can be made";
+    Spinner qemu, helper;
+    ::kill(qemu.pid(), SIGSTOP);
+    Cgroups::move(domain, qemu.pid());
+    ASSERT_TRUE(counter_->add(1, qemu.process(), ""));
+    for (pid_t pid : {qemu.pid(), helper.pid()}) Cgroups::move(away, pid);
+    ASSERT_TRUE(std::filesystem::remove(domain));
+    ASSERT_TRUE(std::filesystem::create_directory(domain));
+    for (pid_t pid : {qemu.pid(), helper.pid()}) Cgroups::move(domain, pid);
+    sleep_ms(1'050);
+    uint64_t before_ns = owner(1).time_ns;
+    sleep_ms(300);
+    EXPECT_GT(owner(1).time_ns - before_ns, 20 * ms);
+    (void)counter_->end(1, 0);
+    for (pid_t pid : {qemu.pid(), helper.pid()}) Cgroups::move(away, pid);
+}
+
 TEST_F(BpfCgroup, a_domain_in_the_cgroup_of_another_takes_nothing_from_it) {
     Cgroups cgroups;
     std::string stem = fmt::format("vp-{}", ::getpid());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_daemon.hpp"
+#include "sample_maker.hpp"
 
 namespace virt_power::test {
 namespace {
@@ -141,6 +142,24 @@ TEST_F(SessionTest, WithoutDomainsTheSampleIsEmptyAndKeepsTheStatus) {
     ASSERT_TRUE(session.sample());
     daemon_.has_domains = false;
     EXPECT_EQ(session.sample()->status, EnergyStatus::NoPlugin);
+}
+
+TEST(TakeRecords, TheFirstRecordWithAStatusTellsIt) {
+    std::vector<DomainRecord> records = {{"ended", "uuid-1", {}}, {"runs", "uuid-2", {}}};
+    auto& params = records[1].params;
+    params.push_back({"energy.status", std::string("ok")});
+    HostReading host;
+    host.epoch = 3;
+    encode_host(host, [&](std::string_view name, const ParamValue& value) {
+        params.push_back({std::string(name), value});
+        return true;
+    });
+    Sample sample;
+    take_records(sample, records);
+    EXPECT_EQ(sample.status, EnergyStatus::Ok);
+    ASSERT_TRUE(sample.reading);
+    EXPECT_EQ(sample.reading->epoch, 3U);
+    EXPECT_EQ(sample.domains.size(), 2U);
 }
 
 TEST_F(SessionTest, ARecordThatCannotBeReadIsSaidAndCostsItselfOnly) {

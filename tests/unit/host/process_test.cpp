@@ -93,21 +93,36 @@ TEST(DomainCgroup, is_the_directory_that_libvirt_made) {
     EXPECT_EQ(DomainCgroups(root.path()).find(7).cgroup.error().kind, ErrorKind::Unsupported);
 }
 
-TEST(DomainCgroup, follows_from_the_processs_file_alone_once_it_is_found_in_version_2) {
+TEST(DomainCgroup, is_told_to_be_the_same_by_its_trace) {
     FakeRoot root;
+    const char* domain = "sys/fs/cgroup/machine/qemu-1-a.libvirt-qemu";
     root.file("proc/7/cgroup", "0::/machine/qemu-1-a.libvirt-qemu/emulator\n");
     root.file("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup /cpu cgroup rw,cpu 0 0\n");
-    auto text = [&](pid_t pid) { return DomainCgroups(root.path()).find(pid).text; };
-    EXPECT_EQ(text(7), "");  // it may be there later
-    root.file("sys/fs/cgroup/machine/qemu-1-a.libvirt-qemu/cgroup.procs", "");
-    EXPECT_EQ(text(7), "0::/machine/qemu-1-a.libvirt-qemu/emulator\n");
+    DomainCgroups cgroups(root.path());
+    EXPECT_FALSE(cgroups.find(7).trace);  // it may be there later
+    root.file(std::string(domain) + "/cgroup.procs", "");
+    std::optional<CgroupTrace> trace = cgroups.find(7).trace;
+    ASSERT_TRUE(trace);
+    EXPECT_TRUE(cgroups.is_as(7, *trace));
+    // Another one of the same path.
+    std::filesystem::rename(root.path() / domain, root.path() / "before");
+    EXPECT_FALSE(cgroups.is_as(7, *trace));
+    root.file(std::string(domain) + "/cgroup.procs", "");
+    EXPECT_FALSE(cgroups.is_as(7, *trace));
+    std::filesystem::remove_all(root.path() / domain);
+    std::filesystem::rename(root.path() / "before", root.path() / domain);
+    EXPECT_TRUE(cgroups.is_as(7, *trace));
+    root.file("proc/7/cgroup", "0::/machine/qemu-2-b.libvirt-qemu/emulator\n");
+    EXPECT_FALSE(cgroups.is_as(7, *trace));
+    EXPECT_FALSE(cgroups.is_as(10, *trace));
     root.file("proc/8/cgroup", "1:cpu:/\n0::/\n");
-    EXPECT_EQ(text(8), "1:cpu:/\n0::/\n");
+    trace = cgroups.find(8).trace;
+    ASSERT_TRUE(trace);
+    EXPECT_TRUE(cgroups.is_as(8, *trace));
     // Who else is in there is another file's.
     root.file("proc/9/cgroup", "1:cpu:/machine/qemu-1-a.libvirt-qemu\n0::/\n");
     root.file("cpu/machine/qemu-1-a.libvirt-qemu/cgroup.procs", "9\n");
-    EXPECT_EQ(text(9), "");
-    EXPECT_EQ(text(10), "");
+    EXPECT_FALSE(cgroups.find(9).trace);
 }
 
 TEST(DomainCgroup, of_version_1_is_that_of_a_controller) {

@@ -224,6 +224,23 @@ TEST_F(Engine, without_sensors_calls_at_the_same_time_share_passes_too) {
     EXPECT_LE(counter_->reads, 16);
 }
 
+TEST_F(Engine, without_sensors_nobody_waits_long_behind_a_call_that_does) {
+    std::promise<void> began, gate;
+    start({});
+    auto last = engine_->snapshot();
+    counter_->hold_up = [&] {
+        began.set_value();
+        gate.get_future().wait();
+    };
+    counter_->held_up = 1;
+    std::thread first([&] { EXPECT_TRUE(engine_->snapshot()); });
+    began.get_future().wait();
+    EXPECT_EQ(engine_->snapshot(), last);
+    gate.set_value();
+    first.join();
+    EXPECT_NE(engine_->snapshot(), last);
+}
+
 TEST_F(Engine, a_domain_that_departs_stays_in_the_sums) {
     start({});
     ASSERT_TRUE(engine_->usage().domain_started(web, "web", {7, 1}));
