@@ -17,9 +17,9 @@ int main() {
         "the daemon is away ([design.md](design.md)), an epoch outlives it; elsewhere it ends with it. N and "
         "M\n"
         "are indices from 0.\n\n"
-        "Host figures stand in the first record of a running domain and need the permission `connect:read`; "
-        "a\n"
-        "departed domain's need `domain:read` of that domain.\n\n"
+        "Host figures stand in the first record of an active domain and need the permission `connect:read`, "
+        "but for\n"
+        "`energy.status`; a departed domain's need `domain:read` of that domain.\n\n"
         "| name | type | unit | kind | records | source | meaning |\n|---|---|---|---|---|---|---|\n");
     for (const virt_power::MetricDoc& doc : virt_power::metric_docs())
         fmt::print("| `{}` | {} | {} | {} | {} | {} | {} |\n", doc.name, doc.type, doc.unit, doc.kind,

@@ -25,4 +25,5 @@ def run(lab, scale, kvm, say):
 
 def lines(found):
     yield (f"fleet: {found['domains']} guests sampled once a second for {found['wall_s']:.0f} s, in percent of one core: "
-           f"{span(found['percent'])}, daemon {found['daemon_percent']:.2f} and virt-power {found['client_percent']:.2f}")
+           f"of a second {span(found['percent'])}; over all of the time {found['daemon_percent'] + found['client_percent']:.2f}, "
+           f"daemon {found['daemon_percent']:.2f} and virt-power {found['client_percent']:.2f}")

@@ -98,7 +98,7 @@ def demo(lab, arguments):
     if arguments.keep and (status == 0 or interrupted):
         supervisor = lab.detach()
         say(f"daemon and guests run on; try:  {program} -c '{uri}'")
-        say(f"                          or:  virsh -c '{uri}' domstats")
+        say(f"                          or:  {lab.prefix}/bin/virsh -c '{uri}' domstats --energy")
         say(f"end them:  kill {supervisor}")
     return 128 - status if status < 0 else status
 
