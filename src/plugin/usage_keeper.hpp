@@ -4,7 +4,6 @@
 #ifndef VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 #define VIRT_POWER_PLUGIN_USAGE_KEEPER_HPP
 
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -28,7 +27,10 @@ namespace virt_power {
 struct UuidKey {
     explicit UuidKey(const Uuid& uuid);
     uint64_t high, low;
-    auto operator<=>(const UuidKey&) const = default;
+    bool operator==(const UuidKey&) const = default;
+    bool operator<(const UuidKey& other) const {
+        return high != other.high ? high < other.high : low < other.low;
+    }
 };
 
 /// What running domains used.
