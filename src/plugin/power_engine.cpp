@@ -71,7 +71,6 @@ struct PowerEngine::Shared {
     std::optional<steady_clock::time_point> in_sensors_since;
     std::shared_ptr<ZoneSet> zones;  ///< null until discovered
     std::shared_ptr<const Snapshot> latest;
-
     bool in_call = false;  ///< some call takes a pass itself
 
     // Of the present worker alone, or of who set in_call.

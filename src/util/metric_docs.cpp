@@ -6,9 +6,8 @@ namespace virt_power {
 const std::vector<MetricDoc>& metric_docs() {
     static const std::vector<MetricDoc> docs = {
         {"energy.status", "string", "-", "gauge", "first", "daemon",
-         "ok, denied, no-plugin, no-source or error. A record that has nothing else has it, too. The only "
-         "name "
-         "that the patched daemon itself knows."},
+         "ok, denied, no-plugin, no-source or error. A record that has nothing else has it, too. "
+         "The only name that the patched daemon itself knows."},
         {"energy.host.epoch", "ullong", "-", "constant", "first", "plugin",
          "Changes whenever the host's counters restart, which a restart of the daemon alone need not make "
          "them "

@@ -16,7 +16,14 @@
 namespace virt_power {
 namespace {
 
-class BpfCgroup : public BpfUsage {};
+class BpfCgroup : public BpfUsage {
+protected:
+    uint64_t grown_ns(OwnerId id) {
+        uint64_t before_ns = owner(id).time_ns;
+        sleep_ms(300);
+        return owner(id).time_ns - before_ns;
+    }
+};
 
 TEST_F(BpfCgroup, a_helper_in_the_domains_cgroup_is_the_domains) {
     Result<std::string> mounts = read_kernel_file("/proc/self/mounts", 1 << 20);
@@ -94,11 +101,6 @@ TEST_F(BpfCgroup, helpers_are_found_at_different_depths_and_where_a_domain_was_m
         ASSERT_TRUE(counter_->add(static_cast<OwnerId>(n + 1), qemu[n].process(), ""));
         Cgroups::move(n == 0 ? plain : deeper, helper[n].pid());
     }
-    auto grown_ns = [&](OwnerId id) {
-        uint64_t before_ns = owner(id).time_ns;
-        sleep_ms(300);
-        return owner(id).time_ns - before_ns;
-    };
     EXPECT_GT(grown_ns(1), 20 * ms);
     EXPECT_GT(grown_ns(2), 20 * ms);
     for (pid_t pid : {qemu[0].pid(), helper[0].pid()}) Cgroups::move(moved, pid);
@@ -124,9 +126,7 @@ TEST_F(BpfCgroup, one_that_was_made_anew_under_the_same_path_is_found) {
     ASSERT_TRUE(std::filesystem::create_directory(domain));
     for (pid_t pid : {qemu.pid(), helper.pid()}) Cgroups::move(domain, pid);
     sleep_ms(1'050);
-    uint64_t before_ns = owner(1).time_ns;
-    sleep_ms(300);
-    EXPECT_GT(owner(1).time_ns - before_ns, 20 * ms);
+    EXPECT_GT(grown_ns(1), 20 * ms);
     (void)counter_->end(1, 0);
     for (pid_t pid : {qemu.pid(), helper.pid()}) Cgroups::move(away, pid);
 }
