@@ -31,7 +31,7 @@ from series import differences, estimate  # noqa: E402
 
 PARTS = ["daemon", "threads", "descriptors", "client", "fleet", "switch", "slowdown", "attribution", "replay"]
 NEED_GUESTS = {"daemon", "threads", "descriptors", "client", "fleet", "slowdown"}
-PROGRAMS = ["bench-attribution", "make-recording", "slowdown", "stats-caller", "switch-cost"]
+PROGRAMS = ["bench-attribution", "make-recording", "slowdown", "stats-caller", "switch-cost", "switch-floor"]
 
 
 @dataclass
@@ -88,7 +88,7 @@ def bench_guests(lab, programs, scale, parts, kvm):
             "growth_kib": most.growth(scale.growth_calls, 5),
             "growth_calls": scale.growth_calls,
             "idle_us_per_s": most.idle_us_per_s(scale.idle_s),
-            "switch": most.switch_ns(scale.idle_s),
+            "switch": most.switch_ns(f"{programs}/switch-floor", scale.idle_s),
         }
     if "client" in parts:
         say("virt-power")

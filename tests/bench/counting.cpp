@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "bpf/cpu_usage.h"
 #include "children.hpp"
 
 namespace virt_power::bench {
@@ -33,16 +34,6 @@ std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& 
     return std::move(counting->counter);
 }
 
-bpf_insn instruction(int code, int to, int from, int offset, int value) {
-    bpf_insn made{};
-    made.code = static_cast<__u8>(code);
-    made.dst_reg = static_cast<__u8>(to & 0xf);
-    made.src_reg = static_cast<__u8>(from & 0xf);
-    made.off = static_cast<__s16>(offset);
-    made.imm = value;
-    return made;
-}
-
 BareProgram::BareProgram(const std::vector<bpf_insn>& code) {
     LIBBPF_OPTS(bpf_prog_load_opts, options);
     options.expected_attach_type = BPF_TRACE_RAW_TP;
@@ -55,9 +46,60 @@ BareProgram::BareProgram(const std::vector<bpf_insn>& code) {
     if (!link_) fail("a program cannot be attached");
 }
 
+namespace {
+
+bpf_insn instruction(int code, int to = 0, int from = 0, int offset = 0, int value = 0) {
+    bpf_insn made{};
+    made.code = static_cast<__u8>(code);
+    made.dst_reg = static_cast<__u8>(to & 0xf);
+    made.src_reg = static_cast<__u8>(from & 0xf);
+    made.off = static_cast<__s16>(offset);
+    made.imm = value;
+    return made;
+}
+
+/// Ends a program: adds one to the number in a map whose key is in the stack's first four bytes.
+BareProgram adding_one(std::vector<bpf_insn> code, const FileDescriptor& map) {
+    for (const bpf_insn& made :
+         {instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
+          instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
+          instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()), instruction(0),
+          instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+          instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
+          instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
+          instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
+          instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
+          instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0), instruction(BPF_JMP | BPF_EXIT)})
+        code.push_back(made);
+    return BareProgram(code);  // the kernel keeps the map with it
+}
+
+}  // namespace
+
 BareProgram BareProgram::empty() {
     return BareProgram(
         {instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0), instruction(BPF_JMP | BPF_EXIT)});
+}
+
+BareProgram BareProgram::least() {
+    LIBBPF_OPTS(bpf_map_create_opts, options);
+    options.map_flags = BPF_F_MMAPABLE;
+    FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench", 4, 8, 1, &options));
+    if (!map) fail("a BPF map cannot be made");
+    return adding_one({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0)}, map);
+}
+
+BareProgram BareProgram::lookup(const std::vector<pid_t>& pids) {
+    FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_HASH, "bench", 4, 8, CPU_USAGE_MAX_PROCESSES, nullptr));
+    if (!map) fail("a BPF map cannot be made");
+    for (pid_t pid : pids) {
+        uint64_t none = 0;
+        if (bpf_map_update_elem(map.get(), &pid, &none, BPF_ANY) != 0) fail("a BPF map takes no entry");
+    }
+    return adding_one({instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_pid_tgid),
+                       instruction(BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_0, 0, 0, 32),
+                       instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_0, -4)},
+                      map);
 }
 
 ProgramRuns program_runs() {

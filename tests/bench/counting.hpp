@@ -34,12 +34,15 @@ public:
     explicit BareProgram(const std::vector<bpf_insn>& code);
     /// Does nothing: what is left is the way there.
     static BareProgram empty();
+    /// Adds one to a number in an array, without which nothing can be counted.
+    static BareProgram least();
+    /// Adds one to a number of the process that leaves the CPU, found by its pid: the least that tells
+    /// domains apart, and knows neither time nor helpers.
+    static BareProgram lookup(const std::vector<pid_t>& pids);
 
 private:
     FileDescriptor program_, link_;
 };
-
-bpf_insn instruction(int code, int to = 0, int from = 0, int offset = 0, int value = 0);
 
 struct ProgramRuns {
     uint64_t count = 0;

@@ -107,21 +107,34 @@ class Subject:
         time.sleep(seconds)
         return (meters.process_time_ns(self.daemon.pid) - before) / 1e3 / seconds
 
-    def switch_ns(self, seconds):
-        """Of the daemon's program, on whatever switched meanwhile; a value for each twentieth of the time."""
-        runs, each_ns = 0, []
+    def switch_ns(self, floor, seconds):
+        """Of the daemon's program, on whatever switches, and by turns of two that do little there; values for each twentieth of
+        the time. These come after the daemon's, which has fetched the way there."""
+        if meters.switch_program_runs(self.daemon.pid) is None:
+            return None
+        pids = [self.daemon.guest_pid(guest) for guest in self.fleet.guests]
+        runs, each_ns = 0, {"ns": [], "least_ns": [], "lookup_ns": []}
         with meters.BpfStats():
             for _ in range(20):
-                before = meters.switch_program_runs(self.daemon.pid)
-                if before is None:
-                    return None
-                deadline = time.monotonic() + seconds / 20
-                while time.monotonic() < deadline:
-                    self.caller.call(CALLS["perf"], 10)
-                after = meters.switch_program_runs(self.daemon.pid)
-                runs += after.count - before.count
-                each_ns.append((after.time_ns - before.time_ns) / (after.count - before.count))
-        return {"runs": runs, "ns": estimate(each_ns).as_dict()}
+                took = self.program_runs(self.daemon.pid, seconds / 20)
+                runs += took.count
+                each_ns["ns"].append(took.time_ns / took.count)
+                for name, known in (("least_ns", []), ("lookup_ns", pids)):
+                    with subprocess.Popen([floor, *map(str, known)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+                        if not process.stdout.readline():
+                            raise RuntimeError("a program cannot be attached; the reason stands above")
+                        took = self.program_runs(process.pid, seconds / 20)
+                        each_ns[name].append(took.time_ns / took.count)
+        return {"runs": runs, **{name: estimate(values).as_dict() for name, values in each_ns.items()}}
+
+    def program_runs(self, pid, seconds):
+        """Of the process's program, while the daemon is called."""
+        before = meters.switch_program_runs(pid)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.caller.call(CALLS["perf"], 10)
+        after = meters.switch_program_runs(pid)
+        return meters.ProgramRuns(after.count - before.count, after.time_ns - before.time_ns)
 
 
 def has_kvm(lab):

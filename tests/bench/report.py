@@ -39,7 +39,9 @@ def daemon_lines(found):
     yield f"daemon: heap in KiB, each {found['growth_calls'] // (len(found['growth_kib']) - 1)} calls for energy: {steps}"
     yield f"daemon: without calls {found['idle_us_per_s']:.0f} µs of CPU time a second"
     if found["switch"]:
-        yield f"daemon: its BPF program took {span(found['switch']['ns'], 0)} ns a switch, in {found['switch']['runs']} of them"
+        yield f"daemon: its BPF program took {span(found['switch']['ns'], 0)} ns a switch, in {found['switch']['runs']} of them; " \
+              f"one that adds 1 to a number in a map " \
+              f"{span(found['switch']['least_ns'], 0)}, to one of the process, found by its pid, {span(found['switch']['lookup_ns'], 0)}"
 
 
 def client_lines(found):

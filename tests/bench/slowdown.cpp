@@ -4,9 +4,9 @@
 // that does nothing, which is the least that can be told apart from no program.
 //
 // usage: slowdown PAIRS BLOCKS BLOCK_MS DOMAINS [QEMU_PID MEMORY_BYTES]
-// A pair has BLOCKS blocks with and as many without, by turns. With a guest: QEMU's
-// process and how much memory the guest has; without, two processes.
-// One JSON object: CPU time for a unit of work, in ns, of each half of each pair.
+// A pair has BLOCKS blocks with and as many without, by turns, each beside one of the other kind. With a
+// guest: QEMU's process and how much memory the guest has; without, two processes. One JSON object: CPU time
+// for a unit of work, in ns, of each block of each pair.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -27,40 +27,39 @@ struct Plan {
     uint64_t pairs, blocks, block_ns, domains;
 };
 
-void add(Done& sum, const Done& done) {
-    sum.cpu_ns += done.cpu_ns;
-    sum.work += done.work;
-    sum.switches += done.switches;
-}
-
 double each_ns(const Done& done) { return static_cast<double>(done.cpu_ns) / static_cast<double>(done.work); }
 
 /// start: begins what may slow the work down, until what it returns is destroyed.
 template <typename Start>
 std::string measure(const Plan& plan, std::string_view name, Workload& workload, Start start) {
-    std::vector<double> with_ns;
-    std::vector<double> without_ns;
-    Done all_without;
+    std::string with_ns;
+    std::string without_ns;
+    uint64_t cpu_ns = 0;
+    uint64_t switches = 0;
     for (uint64_t pair = 0; pair < plan.pairs; pair++) {
-        Done with;
-        Done without;
+        std::vector<double> with;
+        std::vector<double> without;
         workload.adjust();
         for (uint64_t block = 0; block < plan.blocks; block++)
             for (bool counting : {block % 2 == pair % 2, block % 2 != pair % 2}) {
                 std::optional<decltype(start())> counter;
                 if (counting) counter.emplace(start());
                 ::usleep(pause_us);
-                add(counting ? with : without, workload.run(plan.block_ns));
+                Done done = workload.run(plan.block_ns);
+                (counting ? with : without).push_back(each_ns(done));
+                if (!counting) {
+                    cpu_ns += done.cpu_ns;
+                    switches += done.switches;
+                }
                 counter.reset();
                 ::usleep(pause_us);
             }
-        with_ns.push_back(each_ns(with));
-        without_ns.push_back(each_ns(without));
-        add(all_without, without);
+        with_ns += (pair == 0 ? "" : ", ") + numbers(with);
+        without_ns += (pair == 0 ? "" : ", ") + numbers(without);
     }
-    double rate = static_cast<double>(all_without.switches) / static_cast<double>(all_without.cpu_ns) * 1e9;
-    return fmt::format(R"({{"name": "{}", "switches_per_s": {:.0f}, "with_ns": {}, "without_ns": {}}})", name,
-                       rate, numbers(with_ns), numbers(without_ns));
+    double rate = static_cast<double>(switches) / static_cast<double>(cpu_ns) * 1e9;
+    return fmt::format(R"({{"name": "{}", "switches_per_s": {:.0f}, "with_ns": [{}], "without_ns": [{}]}})",
+                       name, rate, with_ns, without_ns);
 }
 
 void run(const Plan& plan, pid_t qemu, uint64_t memory_bytes) {

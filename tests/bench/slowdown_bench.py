@@ -4,6 +4,7 @@ KVM, else one whose processor QEMU emulates: its vCPU is a thread that is switch
 
 import os
 import time
+from statistics import median
 
 from lab.guest import COUNT, boot_sector
 from series import estimate, span
@@ -31,10 +32,15 @@ def start_guest(lab, kvm):
     return pid
 
 
+def pair_percent(with_ns, without_ns):
+    """The median of its blocks, each beside its neighbour: what held up one of them is not in it."""
+    return median((a / b - 1) * 100 for a, b in zip(with_ns, without_ns, strict=True))
+
+
 def slowdowns(found):
     """Percent, by pairs."""
     for kind in [*found["kinds"], found["empty"]]:
-        percent = [(a / b - 1) * 100 for a, b in zip(kind.pop("with_ns"), kind.pop("without_ns"), strict=True)]
+        percent = [pair_percent(*blocks) for blocks in zip(kind.pop("with_ns"), kind.pop("without_ns"), strict=True)]
         kind["slower_percent"] = estimate(percent).as_dict()
         kind["slower_percent_worst_pair"] = max(percent)
     return found

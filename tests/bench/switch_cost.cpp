@@ -7,16 +7,13 @@
 // One JSON object: nanoseconds a switch of each run, by kind.
 #include <bpf/bpf.h>
 #include <fmt/format.h>
-#include <linux/bpf.h>
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
 
-#include "bpf/cpu_usage.h"
 #include "children.hpp"
 #include "counting.hpp"
-#include "file_descriptor.hpp"
 
 using namespace virt_power;
 using namespace virt_power::bench;
@@ -79,53 +76,6 @@ std::vector<double> program_ns(const BareProgram&, const PingPong& game, size_t 
     return each_ns;
 }
 
-/// Ends a program: adds one to the number in a map whose key is in the stack's first four bytes.
-std::vector<bpf_insn> add_one(int map) {
-    return {instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10),
-            instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
-            instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map),
-            instruction(0),
-            instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-            instruction(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 3, 0),
-            instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0),
-            instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1),
-            instruction(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1),
-            instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0),
-            instruction(BPF_JMP | BPF_EXIT)};
-}
-
-std::vector<double> adding_program_ns(std::vector<bpf_insn> code, const FileDescriptor& map,
-                                      const PingPong& game, size_t pairs, uint64_t trips) {
-    for (const bpf_insn& made : add_one(map.get())) code.push_back(made);
-    return program_ns(BareProgram(code), game, pairs, trips);
-}
-
-/// Adds one to a number in an array, without which nothing can be counted.
-std::vector<double> least_program_ns(const PingPong& game, size_t pairs, uint64_t trips) {
-    LIBBPF_OPTS(bpf_map_create_opts, options);
-    options.map_flags = BPF_F_MMAPABLE;
-    FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench", 4, 8, 1, &options));
-    if (!map) fail("a BPF map cannot be made");
-    return adding_program_ns({instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0)}, map, game, pairs,
-                             trips);
-}
-
-/// Adds one to a number of the process that leaves the CPU, found by its pid: the least that tells domains
-/// apart, and knows neither time nor helpers.
-std::vector<double> lookup_program_ns(const std::vector<pid_t>& pids, const PingPong& game, size_t pairs,
-                                      uint64_t trips) {
-    FileDescriptor map(bpf_map_create(BPF_MAP_TYPE_HASH, "bench", 4, 8, CPU_USAGE_MAX_PROCESSES, nullptr));
-    if (!map) fail("a BPF map cannot be made");
-    for (pid_t pid : pids) {
-        uint64_t none = 0;
-        if (bpf_map_update_elem(map.get(), &pid, &none, BPF_ANY) != 0) fail("a BPF map takes no entry");
-    }
-    return adding_program_ns({instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_pid_tgid),
-                              instruction(BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_0, 0, 0, 32),
-                              instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_0, -4)},
-                             map, game, pairs, trips);
-}
-
 std::string measure(const Kind& kind, CpuTopology& topology, const PingPong& game, size_t pairs,
                     uint64_t trips) {
     std::vector<double> with_ns;
@@ -169,8 +119,8 @@ void run(size_t pairs, uint64_t trips, size_t domain_count) {
     int stats = ::bpf_enable_stats(BPF_STATS_RUN_TIME);
     if (stats < 0) fail("cannot count the runs of BPF programs");
     std::string empty = numbers(program_ns(BareProgram::empty(), game, pairs, trips));
-    std::string least = numbers(least_program_ns(game, pairs, trips));
-    std::string lookup = numbers(lookup_program_ns(with_game, game, pairs, trips));
+    std::string least = numbers(program_ns(BareProgram::least(), game, pairs, trips));
+    std::string lookup = numbers(program_ns(BareProgram::lookup(with_game), game, pairs, trips));
     ::close(stats);
     std::string text;
     for (const Kind& kind : kinds)

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <map>
 
+#include "bpf/cpu_usage.h"
 #include "bpf_usage.hpp"
 #include "clock.hpp"
 #include "fake_root.hpp"
@@ -164,6 +165,42 @@ TEST_F(BpfUsage, readings_that_follow_one_another_lose_and_add_nothing) {
     }
     expect_agreement(before, look(spinner));
     EXPECT_EQ(*read().cycles_gaps, gaps);
+}
+
+/// A CPU remembers tasks by the last bits of their pids.
+TEST_F(BpfUsage, domains_whose_tasks_displace_one_another_are_each_counted_by_themselves) {
+    auto same_place = [](const Spinner& one, const Spinner& other) {
+        return one.pid() % CPU_USAGE_RECENT_TASKS == other.pid() % CPU_USAGE_RECENT_TASKS;
+    };
+    std::vector<std::unique_ptr<Spinner>> spinners;
+    spinners.push_back(std::make_unique<Spinner>(1, 0, "CPU 0/KVM"));
+    while (spinners.size() < 3) {
+        auto next = std::make_unique<Spinner>(1, 0, "spinner");
+        if (same_place(*spinners.front(), *next)) spinners.push_back(std::move(next));
+    }
+    for (OwnerId id = 0; id < spinners.size(); id++)
+        ASSERT_TRUE(counter_->add(id, spinners[id]->process(), ""));
+    auto kernel_ns = [&] {
+        std::vector<uint64_t> all;
+        for (const auto& spinner : spinners) all.push_back(spinner->cpu_ns());
+        return all;
+    };
+    std::vector<uint64_t> kernel_before = kernel_ns();
+    UsageReading before = read();
+    uint64_t steal_ns = stolen_ns();
+    sleep_ms(2000);
+    UsageReading after = read();
+    std::vector<uint64_t> kernel_after = kernel_ns();
+    uint64_t slack_ns = 20 * ms + stolen_ns() - steal_ns;
+    for (OwnerId id = 0; id < spinners.size(); id++) {
+        uint64_t counted_ns =
+            sum(used_by(after, id).packages).time_ns - sum(used_by(before, id).packages).time_ns;
+        uint64_t helper_ns =
+            sum(used_by(after, id).helpers).time_ns - sum(used_by(before, id).helpers).time_ns;
+        EXPECT_GT(counted_ns, 100 * ms) << id;
+        expect_within(counted_ns, kernel_after[id] - kernel_before[id], 0.01, slack_ns);
+        EXPECT_EQ(helper_ns, id == 0 ? 0 : counted_ns) << id;
+    }
 }
 
 TEST_F(BpfUsage, an_owner_that_has_ended_is_read_no_more_and_its_slot_is_used_again) {
