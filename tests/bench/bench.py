@@ -47,7 +47,7 @@ class Scale:
     made_up_delay_s: float = 1
     pairs: int = 20
     trips: int = 100_000
-    slowdown_blocks: int = 16
+    slowdown_blocks: int = 48
     threads_guests: int = 60
     iothreads: int = 64
     descriptor_guests: int = 30
