@@ -64,7 +64,7 @@ def empty_slowdown(workload):
 
 
 def slowdown(workload):
-    """But for a software event, as program()."""
+    """But for a software event, which is no PMU."""
     def cases(found):
         part = found["slowdown"][workload]
         emulated = "emulated, " if part.get("emulated") else ""

@@ -28,7 +28,8 @@ std::pair<std::string, PerfEvent> cycle_event(int cpu);
 /// Counts until it is destroyed; each process is a domain.
 std::unique_ptr<UsageCounter> start_counting(CpuTopology& topology, const Kind& kind);
 
-/// A program that is next to nothing on the context switch, in our one's place, until it is destroyed.
+/// A program that is next to nothing on the context switch, in our one's place or beside it, until it is
+/// destroyed.
 class BareProgram {
 public:
     explicit BareProgram(const std::vector<bpf_insn>& code);

@@ -108,8 +108,8 @@ class Subject:
         return (meters.process_time_ns(self.daemon.pid) - before) / 1e3 / seconds
 
     def switch_ns(self, floor, seconds):
-        """Of the daemon's program, on whatever switches, and by turns of two that do little there; values for each twentieth of
-        the time. These come after the daemon's, which has fetched the way there."""
+        """Of the daemon's program, on whatever switches, and of two that do little there, for so long each, in 20 turns. These two
+        run after the daemon's own in the same switch: the way there is warm. The second one looks for guests alone."""
         if meters.switch_program_runs(self.daemon.pid) is None:
             return None
         pids = [self.daemon.guest_pid(guest) for guest in self.fleet.guests]
@@ -122,7 +122,7 @@ class Subject:
                 for name, known in (("least_ns", []), ("lookup_ns", pids)):
                     with subprocess.Popen([floor, *map(str, known)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
                         if not process.stdout.readline():
-                            raise RuntimeError("a program cannot be attached; the reason stands above")
+                            raise RuntimeError("no other program can be attached to the context switch; the reason stands above")
                         took = self.program_runs(process.pid, seconds / 20)
                         each_ns[name].append(took.time_ns / took.count)
         return {"runs": runs, **{name: estimate(values).as_dict() for name, values in each_ns.items()}}
@@ -134,6 +134,8 @@ class Subject:
         while time.monotonic() < deadline:
             self.caller.call(CALLS["perf"], 10)
         after = meters.switch_program_runs(pid)
+        if before is None or after is None:
+            raise RuntimeError(f"process {pid} no longer holds its program on the context switch")
         return meters.ProgramRuns(after.count - before.count, after.time_ns - before.time_ns)
 
 

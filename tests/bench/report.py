@@ -41,7 +41,7 @@ def daemon_lines(found):
     if found["switch"]:
         yield f"daemon: its BPF program took {span(found['switch']['ns'], 0)} ns a switch, in {found['switch']['runs']} of them; " \
               f"one that adds 1 to a number in a map " \
-              f"{span(found['switch']['least_ns'], 0)}, to one of the process, found by its pid, {span(found['switch']['lookup_ns'], 0)}"
+              f"{span(found['switch']['least_ns'], 0)}, one that looks up the process among the guests', by its pid, {span(found['switch']['lookup_ns'], 0)}"
 
 
 def client_lines(found):

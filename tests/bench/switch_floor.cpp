@@ -6,6 +6,8 @@
 // Adds one to a number in a map; with PIDs, to that of the process that leaves the CPU.
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <vector>
 
 #include "children.hpp"
 #include "counting.hpp"
