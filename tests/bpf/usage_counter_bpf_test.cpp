@@ -182,6 +182,7 @@ TEST_F(BpfUsage, domains_whose_tasks_displace_one_another_are_each_counted_by_th
         ASSERT_TRUE(counter_->add(id, spinners[id]->process(), ""));
     auto kernel_ns = [&] {
         std::vector<uint64_t> all;
+        all.reserve(spinners.size());
         for (const auto& spinner : spinners) all.push_back(spinner->cpu_ns());
         return all;
     };
