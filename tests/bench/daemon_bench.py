@@ -120,12 +120,15 @@ class Subject:
                 runs += took.count
                 each_ns["ns"].append(took.time_ns / took.count)
                 for name, known in (("least_ns", []), ("lookup_ns", pids)):
-                    with subprocess.Popen([floor, *map(str, known)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-                        if not process.stdout.readline():
-                            raise RuntimeError("no other program can be attached to the context switch; the reason stands above")
-                        took = self.program_runs(process.pid, seconds / 20)
-                        each_ns[name].append(took.time_ns / took.count)
+                    took = self.floor_runs([floor, *map(str, known)], seconds / 20)
+                    each_ns[name].append(took.time_ns / took.count)
         return {"runs": runs, **{name: estimate(values).as_dict() for name, values in each_ns.items()}}
+
+    def floor_runs(self, argv, seconds):
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            if not process.stdout.readline():
+                raise RuntimeError("no other program can be attached to the context switch; the reason stands above")
+            return self.program_runs(process.pid, seconds)
 
     def program_runs(self, pid, seconds):
         """Of the process's program, while the daemon is called."""

@@ -50,15 +50,15 @@ protected:
         return sum;
     }
 
-    /// What is counted of owner 1, and the kernel's figure just before and just after:
+    /// What is counted of an owner, and the kernel's figure just before and just after:
     /// this process may be kept waiting in between.
     struct Look {
         uint64_t kernel_before_ns, counted_ns, kernel_after_ns, stolen_ns;
     };
-    Look look(const Spinner& spinner) {
+    Look look(const Spinner& spinner, OwnerId id = 1) {
         Look look{};
         look.kernel_before_ns = spinner.cpu_ns();
-        look.counted_ns = owner(1).time_ns;
+        look.counted_ns = owner(id).time_ns;
         look.kernel_after_ns = spinner.cpu_ns();
         look.stolen_ns = stolen_ns();
         return look;

@@ -180,40 +180,19 @@ TEST_F(BpfUsage, domains_whose_tasks_displace_one_another_are_each_counted_by_th
     }
     for (OwnerId id = 0; id < spinners.size(); id++)
         ASSERT_TRUE(counter_->add(id, spinners[id]->process(), ""));
-    auto kernel_ns = [&] {
-        std::vector<uint64_t> all;
-        all.reserve(spinners.size());
-        for (const auto& spinner : spinners) all.push_back(spinner->cpu_ns());
-        return all;
-    };
-    // This process may be kept waiting around each reading.
-    struct Reading {
-        std::vector<uint64_t> kernel_before_ns;
-        UsageReading counted;
-        std::vector<uint64_t> kernel_after_ns;
-    };
-    auto look_at_all = [&] {
-        Reading all;
-        all.kernel_before_ns = kernel_ns();
-        all.counted = read();
-        all.kernel_after_ns = kernel_ns();
-        return all;
-    };
-    uint64_t steal_ns = stolen_ns();
-    Reading before = look_at_all();
+    std::vector<Look> before;
+    before.reserve(spinners.size());
+    for (OwnerId id = 0; id < spinners.size(); id++) before.push_back(look(*spinners[id], id));
     sleep_ms(2000);
-    Reading after = look_at_all();
-    uint64_t slack_ns = 5 * ms + stolen_ns() - steal_ns;
     for (OwnerId id = 0; id < spinners.size(); id++) {
-        uint64_t counted_ns = sum(used_by(after.counted, id).packages).time_ns -
-                              sum(used_by(before.counted, id).packages).time_ns;
-        uint64_t helper_ns = sum(used_by(after.counted, id).helpers).time_ns -
-                             sum(used_by(before.counted, id).helpers).time_ns;
-        uint64_t slack = slack_ns + counted_ns / 100;
-        EXPECT_GT(counted_ns, 100 * ms) << id;
-        EXPECT_LE(after.kernel_before_ns[id] - before.kernel_after_ns[id], counted_ns + slack) << id;
-        EXPECT_LE(counted_ns, after.kernel_after_ns[id] - before.kernel_before_ns[id] + slack) << id;
-        EXPECT_EQ(helper_ns, id == 0 ? 0 : counted_ns) << id;
+        Look after = look(*spinners[id], id);
+        EXPECT_GT(after.counted_ns - before[id].counted_ns, 100 * ms) << id;
+        expect_agreement(before[id], after);
+    }
+    UsageReading reading = read();
+    for (OwnerId id = 0; id < spinners.size(); id++) {
+        uint64_t all_ns = sum(used_by(reading, id).packages).time_ns;
+        EXPECT_EQ(sum(used_by(reading, id).helpers).time_ns, id == 0 ? 0 : all_ns) << id;
     }
 }
 
